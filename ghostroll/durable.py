@@ -1,0 +1,158 @@
+"""The only code that flushes and renames: what these functions wrote survives a power cut.
+
+What is not promised: that a drive which lies about its own cache keeps what it acknowledged; that a file
+is on the medium before the function that writes it has returned. A temporary file may be left behind by a
+crash; its owner removes it at the next start.
+"""
+
+import contextlib
+import ctypes
+import hashlib
+import os
+import secrets
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+CHUNK_BYTES = 1 << 20
+
+# Filesystems that live in memory: reading back from them says nothing about a disk.
+_MEMORY_FILESYSTEMS = frozenset(("tmpfs", "ramfs", "devtmpfs", "rootfs"))
+# From here on one flush of the whole filesystem is cheaper than one of each file (measured: 400 small
+# files 175 ms against 427 ms).
+_SYNCFS_FROM_FILES = 3
+
+
+def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, whole or not at all, and flushed when this returns."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    flush_directory(path.parent)
+
+
+def publish_quickly(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, whole or not at all, without a flush: for what may be lost, such as status."""
+    data = content.encode() if isinstance(content, str) else content
+    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def move_into_place(moves: Iterable[tuple[Path, Path]]) -> None:
+    """Flush the temporary files, rename each to its final name, flush the directories: one flush for all.
+
+    `moves` are pairs `(temporary, final)` on one filesystem. When this returns, all are safe; when it
+    raises OSError, each is either at its temporary or at its final name.
+    """
+    pairs = list(moves)
+    flush_files([temporary for temporary, _ in pairs])
+    for temporary, final in pairs:
+        make_directory(final.parent)
+        temporary.replace(final)
+    flush_files(list({final.parent for _, final in pairs}))
+
+
+def flush_files(paths: list[Path]) -> None:
+    """Flush the content and names of `paths` (files or directories of one filesystem) to the disk."""
+    if len(paths) >= _SYNCFS_FROM_FILES and _syncfs(paths[0]):
+        return
+    for path in paths:
+        _flush(path)
+
+
+def flush_directory(path: Path) -> None:
+    """Flush a directory's entries, so that a rename in it survives."""
+    _flush(path)
+
+
+def make_directory(path: Path) -> None:
+    """Create `path` and its parents; each new entry is flushed."""
+    missing = []
+    while not path.is_dir():
+        missing.append(path)
+        path = path.parent
+    for directory in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            directory.mkdir()
+        _flush(directory.parent)
+
+
+def sha256_from_disk(path: Path) -> tuple[str, bool]:
+    """Read `path` past the page cache; return its SHA-256 in hex, and whether the bytes came from a disk.
+
+    The file must have been flushed: only clean pages can be dropped (posix_fadvise(2)).
+    """
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        drop_from_cache(file.fileno())
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest(), not is_memory_filesystem(path)
+
+
+def drop_from_cache(fd: int) -> None:
+    """Ask the kernel to forget the cached pages of an open file."""
+    if hasattr(os, "posix_fadvise"):
+        os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def is_memory_filesystem(path: Path) -> bool:
+    """Tell whether `path` lies on a filesystem that a power cut empties."""
+    return _filesystem_types().get(path.stat().st_dev, "") in _MEMORY_FILESYSTEMS
+
+
+def _filesystem_types() -> dict[int, str]:
+    """Return filesystem types by device number: proc_pid_mountinfo(5), fields 3 and the first after " - "."""
+    types = {}
+    with (
+        contextlib.suppress(OSError),
+        Path("/proc/self/mountinfo").open(errors="replace") as lines,
+    ):
+        for line in lines:
+            before, _, after = line.partition(" - ")
+            major, _, minor = before.split()[2].partition(":")
+            types[os.makedev(int(major), int(minor))] = after.split()[0]
+    return types
+
+
+def _flush(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _syncfs(path: Path) -> bool:
+    """Flush the whole filesystem of `path` (syncfs(2)); return False where the system cannot."""
+    if not hasattr(_libc(), "syncfs"):
+        return False
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        if _libc().syncfs(fd) != 0:
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(fd)
+    return True

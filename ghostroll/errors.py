@@ -1,0 +1,103 @@
+"""Everything that can go wrong, and the exit code it ends with (sysexits.h).
+
+    GhostrollError
+    ├── UsageError            64  the command line makes no sense
+    ├── VolumeNotFound        66  no such volume, or no DCIM on it
+    ├── DiskFull              73  no room for what has to be saved
+    ├── CardFailed            74  the card went away while it was read
+    ├── NotSharedYet          75  saved on disk; sharing has to wait
+    │   ├── StoreUnreachable      the network or the store is away
+    │   └── Interrupted           a signal ended the run
+    ├── CredentialsRefused    77  the store does not know us, or we may not
+    ├── ConfigurationError    78  a setting is wrong
+    └── FileFailed             3  one file only; the run goes on
+
+A `FileFailed` never ends a run. Anything that is none of these is a bug: exit 1, with its traceback.
+"""
+
+from typing import ClassVar
+
+EX_OK = 0
+EX_BUG = 1
+EX_SOME_FAILED = 3
+
+# Where several hold, the first of these wins.
+EXIT_CODE_ORDER = (1, 78, 77, 74, 73, 75, 3, 0)
+
+
+class GhostrollError(Exception):
+    """Something a user can act on: `str(error)` says what, `hint` what to do about it."""
+
+    exit_code: ClassVar[int] = EX_BUG
+    default_hint: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint or self.default_hint
+
+
+class UsageError(GhostrollError):
+    """The command line makes no sense."""
+
+    exit_code = 64
+
+
+class VolumeNotFound(GhostrollError):
+    """There is no such volume, or it holds no `DCIM` directory."""
+
+    exit_code = 66
+    default_hint = "Plug the card in again, or check it in the camera."
+
+
+class DiskFull(GhostrollError):
+    """The disk has no room for what must be saved."""
+
+    exit_code = 73
+    default_hint = "Free some space, then plug the card in again. Everything saved so far is safe."
+
+
+class CardFailed(GhostrollError):
+    """The card went away, or fails as a whole, while it was read."""
+
+    exit_code = 74
+    default_hint = "Plug the card in again; what was already saved is not read twice."
+
+
+class NotSharedYet(GhostrollError):
+    """All is saved on disk, but the share is not there yet."""
+
+    exit_code = 75
+    default_hint = "The photos are saved. `ghostroll resume` shares them later; `ghostroll watch` does so by itself."
+
+
+class StoreUnreachable(NotSharedYet):
+    """The store does not answer: the network, the name service or the server is away."""
+
+
+class Interrupted(NotSharedYet):
+    """A signal asked the run to end."""
+
+
+class CredentialsRefused(GhostrollError):
+    """The store refuses our credentials, or there are none."""
+
+    exit_code = 77
+    default_hint = "Check the AWS credentials (`aws-credentials`, or what boto3 finds) and the rights they give."
+
+
+class ConfigurationError(GhostrollError):
+    """A setting is unknown or has a value that cannot be right."""
+
+    exit_code = 78
+    default_hint = "`ghostroll config` shows every setting and where it came from."
+
+
+class FileFailed(GhostrollError):
+    """One file could not be copied or rendered; the others go on."""
+
+    exit_code = EX_SOME_FAILED
+
+
+def worst_exit_code(codes: set[int]) -> int:
+    """Return the one exit code that stands for all of `codes`."""
+    return next((code for code in EXIT_CODE_ORDER if code in codes), max(codes, default=EX_OK))

@@ -1,0 +1,72 @@
+"""Logging: one line an event, to stderr and to the session's own log.
+
+Under systemd each line carries its priority as `<N>` (sd-daemon(3)), so that `journalctl -p` can filter.
+"""
+
+import logging
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+logger = logging.getLogger("ghostroll")
+
+# syslog(3) priorities.
+_PRIORITIES = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+# Control, format (bidirectional overrides among them), surrogate, private use, line and paragraph separators.
+_UNSAFE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+
+
+def printable(text: str) -> str:
+    """Return `text` fit for a terminal, a log line or JSON: what could move the cursor or fool the eye is escaped."""
+    clean = os.fsencode(text).decode("utf-8", "backslashreplace")
+    return "".join(
+        char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _UNSAFE_CATEGORIES else char
+        for char in clean
+    )
+
+
+def is_under_journal() -> bool:
+    """Tell whether stderr is the journal: systemd.exec(5), JOURNAL_STREAM."""
+    device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
+    try:
+        stderr = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return (device, inode) == (str(stderr.st_dev), str(stderr.st_ino))
+
+
+class _JournalFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        priority = _PRIORITIES.get(record.levelno, 6)
+        return "\n".join(f"<{priority}>{line}" for line in text.splitlines())
+
+
+def setup(level: int = logging.INFO) -> None:
+    """Send log lines of `level` and above to stderr."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JournalFormatter("%(message)s") if is_under_journal() else _terminal_formatter())
+    handler.setLevel(level)
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+
+
+def _terminal_formatter() -> logging.Formatter:
+    return logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
+
+
+@contextmanager
+def also_to(path: Path) -> Iterator[None]:
+    """Append every log line, as long as this lasts, to the session log at `path` as well."""
+    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
