@@ -25,33 +25,35 @@ _SYNCFS_FROM_FILES = 3
 
 def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
     """Replace `path` by `content`, whole or not at all, and flushed when this returns."""
+    _replace(path, content, mode, flush=True)
+    flush_directory(path.parent)
+
+
+def write_lightly(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, whole or not at all, without a flush: for what a power cut may take."""
+    _replace(path, content, mode, flush=False)
+
+
+def _replace(path: Path, content: bytes | str, mode: int, *, flush: bool) -> None:
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if flush:
+                os.fsync(fd)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    flush_directory(path.parent)
 
 
-def publish_quickly(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
-    """Replace `path` by `content`, whole or not at all, without a flush: for what may be lost, such as status."""
-    data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{path.name[:200]}.{secrets.token_hex(4)}.tmp")
-    fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+def put_in_place(temporary: Path, final: Path) -> None:
+    """Rename one finished file to its final name without a flush: its caller flushes many at once."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    temporary.replace(final)
 
 
 def move_into_place(moves: Iterable[tuple[Path, Path]]) -> None:

@@ -3,7 +3,8 @@
     GhostrollError
     ├── UsageError            64  the command line makes no sense
     ├── VolumeNotFound        66  no such volume, or no DCIM on it
-    ├── DiskFull              73  no room for what has to be saved
+    ├── DiskFailed            73  the disk cannot take what has to be saved
+    │   └── DiskFull              there is no room on it
     ├── CardFailed            74  the card went away while it was read
     ├── NotSharedYet          75  saved on disk; sharing has to wait
     │   ├── StoreUnreachable      the network or the store is away
@@ -15,11 +16,14 @@
 A `FileFailed` never ends a run. Anything that is none of these is a bug: exit 1, with its traceback.
 """
 
+import errno
 from typing import ClassVar
 
 EX_OK = 0
 EX_BUG = 1
 EX_SOME_FAILED = 3
+
+_NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
 # Where several hold, the first of these wins.
 EXIT_CODE_ORDER = (1, 78, 77, 74, 73, 75, 3, 0)
@@ -49,10 +53,16 @@ class VolumeNotFound(GhostrollError):
     default_hint = "Plug the card in again, or check it in the camera."
 
 
-class DiskFull(GhostrollError):
-    """The disk has no room for what must be saved."""
+class DiskFailed(GhostrollError):
+    """The disk cannot be written: read-only, or failing."""
 
     exit_code = 73
+    default_hint = "Check the disk with `ghostroll doctor`. Everything reported as saved is still on it."
+
+
+class DiskFull(DiskFailed):
+    """The disk has no room for what must be saved."""
+
     default_hint = "Free some space, then plug the card in again. Everything saved so far is safe."
 
 
@@ -96,6 +106,13 @@ class FileFailed(GhostrollError):
     """One file could not be copied or rendered; the others go on."""
 
     exit_code = EX_SOME_FAILED
+
+
+def disk_error(error: OSError) -> DiskFailed:
+    """Return what an error of our own disk means."""
+    if error.errno in _NO_ROOM:
+        return DiskFull("The disk is full.")
+    return DiskFailed(f"The disk cannot be written: {error.strerror}.")
 
 
 def worst_exit_code(codes: set[int]) -> int:

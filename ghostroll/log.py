@@ -21,10 +21,9 @@ _UNSAFE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
 def printable(text: str) -> str:
     """Return `text` fit for a terminal, a log line or JSON: what could move the cursor or fool the eye is escaped."""
-    clean = os.fsencode(text).decode("utf-8", "backslashreplace")
     return "".join(
         char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _UNSAFE_CATEGORIES else char
-        for char in clean
+        for char in text
     )
 
 
@@ -51,7 +50,7 @@ def setup(level: int = logging.INFO) -> None:
     handler.setFormatter(_JournalFormatter("%(message)s") if is_under_journal() else _terminal_formatter())
     handler.setLevel(level)
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.INFO)
+    logger.setLevel(logging.DEBUG)  # the session's own log takes everything
     logger.propagate = False
 
 

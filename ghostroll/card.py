@@ -1,0 +1,231 @@
+"""Finding a card's volume, and listing what is on it. Nothing here opens a media file or writes anything."""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ghostroll.errors import VolumeNotFound
+from ghostroll.log import printable
+from ghostroll.media import MEDIA_ROOTS, CardFile, is_housekeeping, kind_of, reading_key
+
+# A damaged FAT can contain itself; cameras never nest this deep.
+_DEPTH_MOST = 40
+# What computers leave beside the owner's files.
+_HOUSEKEEPING_DIRECTORIES = frozenset(
+    name.casefold()
+    for name in (
+        "System Volume Information",
+        "$RECYCLE.BIN",
+        ".Trashes",
+        ".Spotlight-V100",
+        ".fseventsd",
+        ".TemporaryItems",
+        ".DocumentRevisions-V100",
+    )
+)
+_BY_PLACE = "place:"
+# O_NOATIME: reading must not even touch a time stamp. Granted to a file's owner and root (open(2)).
+_O_NOATIME = getattr(os, "O_NOATIME", 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A mounted filesystem of a card. `card_id` says which; without a filesystem's own id it is just the place."""
+
+    root: Path
+    label: str
+    device: str | None
+    card_id: str
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether `card_id` stays with the card, so that its files can be recognised by name, size and time."""
+        return not self.card_id.startswith(_BY_PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A directory of the card that could not be listed."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is on a volume: media files in reading order, and what was passed over."""
+
+    files: tuple[CardFile, ...]
+    ignored: int
+    outside: tuple[str, ...]  # files outside the media roots, which are not saved
+    unreadable: tuple[Unreadable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which medium is behind a volume just now: `diskseq` changes with each medium, names do not."""
+
+    device_number: int
+    root_inode: int
+    diskseq: str
+    size: str
+
+
+def find_volume(root: Path) -> Volume:
+    """Return the volume mounted at `root`, or the directory `root` taken as one.
+
+    Raises VolumeNotFound where there is no directory, or no `DCIM` directory in it.
+    """
+    if not root.is_dir():
+        raise VolumeNotFound(f"There is no volume at {printable(str(root))}.")
+    root = root.resolve()
+    if find_directory(root, "DCIM") is None:
+        raise VolumeNotFound(
+            f"No DCIM directory in {printable(str(root))}: this does not look like a camera's card.",
+            hint="Give the directory that holds DCIM, such as /media/you/EOS_DIGITAL.",
+        )
+    properties = _device_properties(root) if root.is_mount() else {}
+    identity = properties.get("ID_FS_UUID")
+    return Volume(
+        root=root,
+        label=properties.get("ID_FS_LABEL") or root.name,
+        device=properties.get("DEVNAME"),
+        card_id=f"{identity}:{os.statvfs(root).f_blocks}" if identity else f"{_BY_PLACE}{printable(str(root))}",
+    )
+
+
+def volume_of_device(device: str) -> Volume:
+    """Return the volume of a mounted block device such as `/dev/sda1`; raises VolumeNotFound."""
+    try:
+        number = os.stat(device).st_rdev  # noqa: PTH116 - reads as the system call it is
+    except OSError:
+        raise VolumeNotFound(f"There is no device {printable(device)}.") from None
+    wanted = f"{os.major(number)}:{os.minor(number)}"
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        fields = line.split()  # proc_pid_mountinfo(5): 3 is major:minor, 5 the mount point
+        if fields[2] == wanted:
+            return find_volume(Path(_unescaped(fields[4])))
+    raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="The card's mount unit does that.")
+
+
+def find_directory(root: Path, relative: str) -> Path | None:
+    """Return the directory `relative` below `root`, its parts matched without regard to case; never a link."""
+    here = root
+    for part in relative.split("/"):
+        try:
+            names = sorted(entry.name for entry in _list(here) if stat.S_ISDIR(entry.facts.st_mode))
+        except OSError:
+            return None
+        exact = part if part in names else next((name for name in names if name.casefold() == part.casefold()), None)
+        if exact is None:
+            return None
+        here = here / exact
+    return here
+
+
+def scan(volume: Volume) -> Scan:
+    """List the media files of a volume. Symbolic links and special files are never followed."""
+    roots = [found for name in MEDIA_ROOTS if (found := find_directory(volume.root, name))]
+    unreadable: list[Unreadable] = []
+    files: list[CardFile] = []
+    ignored = 0
+    for root in roots:
+        for path, entry in _regular_files(volume.root, root, unreadable):
+            if is_housekeeping(entry.name):
+                ignored += 1
+                continue
+            files.append(CardFile(path, kind_of(entry.name), entry.facts.st_size, entry.facts.st_mtime_ns))
+    outside = [
+        path
+        for path, entry in _regular_files(volume.root, volume.root, [], skip=frozenset(roots))
+        if not is_housekeeping(entry.name)
+    ]
+    return Scan(tuple(sorted(files, key=reading_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    name: str
+    facts: os.stat_result
+
+
+def _regular_files(
+    top: Path, start: Path, unreadable: list[Unreadable], skip: frozenset[Path] = frozenset()
+) -> Iterator[tuple[str, _Entry]]:
+    """Yield (path relative to `top`, entry) of every regular file below `start`."""
+    waiting = [(start, 0)]
+    while waiting:
+        directory, depth = waiting.pop()
+        relative = "" if directory == top else f"{directory.relative_to(top)}/"
+        try:
+            entries = _list(directory)
+        except OSError as error:
+            unreadable.append(Unreadable(relative.rstrip("/"), error.strerror or "cannot be listed"))
+            continue
+        for entry in entries:
+            if stat.S_ISREG(entry.facts.st_mode):
+                yield relative + entry.name, entry
+            elif not stat.S_ISDIR(entry.facts.st_mode) or entry.name.casefold() in _HOUSEKEEPING_DIRECTORIES:
+                continue
+            elif depth >= _DEPTH_MOST:
+                unreadable.append(Unreadable(relative + entry.name, "nested too deep: is the card damaged?"))
+            elif (inner := directory / entry.name) not in skip:
+                waiting.append((inner, depth + 1))
+
+
+def _list(directory: Path) -> list[_Entry]:
+    """Return a directory's entries, links not followed, without changing its access time."""
+    fd = open_quietly(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        with os.scandir(fd) as entries:
+            return [_Entry(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+    finally:
+        os.close(fd)
+
+
+def open_quietly(path: Path, flags: int) -> int:
+    """Open without changing the access time where that is allowed."""
+    try:
+        return os.open(path, flags | _O_NOATIME)
+    except PermissionError:
+        return os.open(path, flags)
+
+
+def presence(volume: Volume) -> Presence:
+    """Return which medium is behind the volume now; raises OSError where it is gone."""
+    facts = volume.root.stat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotADirectoryError(str(volume.root))
+    block = Path(f"/sys/dev/block/{os.major(facts.st_dev)}:{os.minor(facts.st_dev)}")
+    disk = block.resolve().parent if (block / "partition").exists() else block
+    return Presence(facts.st_dev, facts.st_ino, _read_text(disk / "diskseq"), _read_text(disk / "size"))
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _device_properties(root: Path) -> dict[str, Any]:
+    """Return udev's properties of the device mounted at `root`; empty where there is no udev."""
+    try:
+        import pyudev  # noqa: PLC0415 - Linux only, and only for mounted cards
+    except ImportError:
+        return {}
+    try:
+        device = pyudev.Devices.from_device_number(pyudev.Context(), "block", root.stat().st_dev)
+        return dict(device.properties)
+    except (pyudev.DeviceNotFoundError, OSError):
+        return {}
+
+
+def _unescaped(text: str) -> str:
+    """Undo the octal escapes of mountinfo: space, tab, newline and backslash."""
+    for code in ("040", "011", "012", "134"):
+        text = text.replace("\\" + code, chr(int(code, 8)))
+    return text

@@ -1,0 +1,518 @@
+"""The catalog: what was ingested, what was rendered and uploaded, how far each session is (SQLite).
+
+It is also the queue between the steps: a step that finishes a file records it here, the next asks for what is
+pending. So memory does not grow with the card, and a run that was cut short goes on from what stands here.
+
+A row that says a file is safe is written only after the file is. Each method is one transaction.
+"""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Self
+
+from ghostroll.errors import ConfigurationError
+from ghostroll.media import Kind
+from ghostroll.schema import migrate
+
+_BUSY_SECONDS = 30.0
+
+
+class SessionState(StrEnum):
+    """How far a session is."""
+
+    OPEN = "open"  # the card was not read to its end
+    INGESTED = "ingested"  # every original is safe; derivatives and share may be missing
+    SHARED = "shared"  # the link works
+    ABANDONED = "abandoned"  # what it was made of is gone from the disk: it stays as it is
+
+
+class RenderState(StrEnum):
+    """How far an original's derivatives are."""
+
+    NONE = "none"  # not a picture, or its JPEG stands for it
+    PENDING = "pending"
+    DONE = "done"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as the catalog knows it. Times are RFC 3339 in UTC; `card_read`: the card was read to its end."""
+
+    session_id: str
+    created_utc: str
+    state: SessionState
+    card_id: str
+    card_label: str
+    card_read: bool
+    url: str | None
+    expires_utc: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Original:
+    """An original of a session. `name` is its derivatives' name, None where it gets none."""
+
+    path: str
+    kind: Kind
+    size_bytes: int
+    sha256: str
+    name: str | None
+    render: RenderState
+
+
+@dataclass(frozen=True, slots=True)
+class SavedFile:
+    """A media file whose verified copy is safe, as ingest reports it."""
+
+    original: Original
+    card_path: str
+    mtime_ns: int
+    sample_sha256: str
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """What is remembered of a file on a card, so that it need not be read again."""
+
+    card_id: str
+    path: str
+    size_bytes: int
+    mtime_ns: int
+    sha256: str
+    sample_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """The copy of a content: `path` below the session's originals; `verified`: it was read back from the disk."""
+
+    session_id: str
+    path: str
+    size_bytes: int
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Derivative:
+    """A share image or thumbnail on disk. `role` is "share" or "thumb"; sizes in px and bytes."""
+
+    path: str
+    role: str
+    name: str
+    s3_key: str
+    sha256: str
+    size_bytes: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A rendered original with both its derivatives: one picture of the gallery."""
+
+    original: Original
+    captured: str | None
+    camera: str | None
+    share: Derivative
+    thumb: Derivative
+
+
+def utc_now() -> str:
+    """Return the time as RFC 3339 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+class Catalog:
+    """The SQLite file, open. Threads may share it; each call is atomic."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = threading.RLock()
+        try:
+            self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+            migrate(self._db)
+        except sqlite3.DatabaseError as error:
+            raise ConfigurationError(
+                f"The catalog {path} cannot be used: {error}.",
+                hint="Check db_path and its rights; if the file is damaged, move it away.",
+            ) from error
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._db.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+            except BaseException:
+                self._db.execute("ROLLBACK")
+                raise
+            self._db.execute("COMMIT")
+
+    def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            return self._db.execute(query, parameters).fetchall()
+
+    # Sessions
+
+    def create_session(self, session_id: str, *, card_id: str, card_label: str) -> bool:
+        """Record a new open session; return False if one of this id exists."""
+        with self._transaction() as db:
+            done = db.execute(
+                "INSERT OR IGNORE INTO sessions (session_id, created_utc, state, card_id, card_label)"
+                " VALUES (?, ?, ?, ?, ?)",
+                (session_id, utc_now(), SessionState.OPEN, card_id, card_label),
+            )
+            return done.rowcount == 1
+
+    def session(self, session_id: str) -> SessionRow | None:
+        """Return one session."""
+        return next(iter(self._sessions("WHERE session_id = ?", (session_id,))), None)
+
+    def sessions(self) -> list[SessionRow]:
+        """Return all sessions, oldest first."""
+        return self._sessions("ORDER BY session_id")
+
+    def unfinished_sessions(self) -> list[SessionRow]:
+        """Return the sessions that are not shared yet, oldest first."""
+        return self._sessions(
+            "WHERE state NOT IN (?, ?) ORDER BY session_id", (SessionState.SHARED, SessionState.ABANDONED)
+        )
+
+    def latest_session_of(self, card_id: str) -> SessionRow | None:
+        """Return the newest session of one card."""
+        return next(iter(self._sessions("WHERE card_id = ? ORDER BY session_id DESC LIMIT 1", (card_id,))), None)
+
+    def latest_share(self) -> SessionRow | None:
+        """Return the session whose link was made last and that has one."""
+        return next(
+            iter(self._sessions("WHERE url IS NOT NULL ORDER BY expires_utc DESC, session_id DESC LIMIT 1")), None
+        )
+
+    def latest_session_id(self) -> str | None:
+        """Return the id of the session that sorts last."""
+        latest: str | None = self._rows("SELECT max(session_id) FROM sessions")[0][0]
+        return latest
+
+    def _sessions(self, clause: str, parameters: Sequence[Any] = ()) -> list[SessionRow]:
+        rows = self._rows(
+            "SELECT session_id, created_utc, state, card_id, card_label, card_read, url, expires_utc FROM sessions "
+            + clause,
+            parameters,
+        )
+        return [
+            SessionRow(row[0], row[1], SessionState(row[2]), row[3], row[4], bool(row[5]), row[6], row[7])
+            for row in rows
+        ]
+
+    def set_state(self, session_id: str, state: SessionState) -> None:
+        """Record how far a session is."""
+        with self._transaction() as db:
+            db.execute("UPDATE sessions SET state = ? WHERE session_id = ?", (state, session_id))
+
+    def set_card_read(self, session_id: str, *, read: bool) -> None:
+        """Record whether the session has all that was on its card."""
+        with self._transaction() as db:
+            db.execute("UPDATE sessions SET card_read = ? WHERE session_id = ?", (read, session_id))
+
+    def set_share(self, session_id: str, *, url: str, expires_utc: str) -> None:
+        """Record a share whose link was seen to work."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE sessions SET url = ?, expires_utc = ? WHERE session_id = ?", (url, expires_utc, session_id)
+            )
+
+    # Originals
+
+    def is_ingested(self, sha256: str) -> bool:
+        """Tell whether a file of this content was saved in any session."""
+        return bool(self._rows("SELECT 1 FROM ingested_files WHERE sha256 = ?", (sha256,)))
+
+    def record_saved(self, session_id: str, card_id: str, saved: Iterable[SavedFile]) -> list[SavedFile]:
+        """Record originals that are safe on disk; return those whose content another run recorded first."""
+        beaten = []
+        with self._transaction() as db:
+            for file in saved:
+                original = file.original
+                first = db.execute(
+                    "INSERT OR IGNORE INTO ingested_files"
+                    " (sha256, size_bytes, first_seen_utc, source_hint, session_id, original, verified)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        original.sha256,
+                        original.size_bytes,
+                        utc_now(),
+                        _to_db(file.card_path),
+                        session_id,
+                        _to_db(original.path),
+                        file.verified,
+                    ),
+                )
+                if first.rowcount == 1:
+                    db.execute(
+                        "INSERT OR REPLACE INTO originals (session_id, path, kind, size_bytes, sha256, name, render)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (
+                            session_id,
+                            _to_db(original.path),
+                            original.kind,
+                            original.size_bytes,
+                            original.sha256,
+                            _to_db(original.name),
+                            original.render,
+                        ),
+                    )
+                else:
+                    beaten.append(file)
+                self._remember(db, _remembered(card_id, file))
+        return beaten
+
+    def has_original(self, session_id: str, path: str) -> bool:
+        """Tell whether a session holds an original of this path."""
+        return bool(self._rows("SELECT 1 FROM originals WHERE session_id = ? AND path = ?", (session_id, _to_db(path))))
+
+    def originals(self, session_id: str) -> list[Original]:
+        """Return a session's originals by path."""
+        return self._originals("WHERE session_id = ? ORDER BY path", (session_id,))
+
+    def count_renders(self, session_id: str, state: RenderState) -> int:
+        """Return how many originals have derivatives in this state."""
+        return int(
+            self._rows("SELECT count(*) FROM originals WHERE session_id = ? AND render = ?", (session_id, state))[0][0]
+        )
+
+    def pending_renders(self, session_id: str, most: int) -> list[Original]:
+        """Return up to `most` originals whose derivatives are still to be made, in the order they were saved."""
+        return self._originals(
+            "WHERE session_id = ? AND render = ? ORDER BY rowid LIMIT ?", (session_id, RenderState.PENDING, most)
+        )
+
+    def _originals(self, clause: str, parameters: Sequence[Any]) -> list[Original]:
+        rows = self._rows("SELECT path, kind, size_bytes, sha256, name, render FROM originals " + clause, parameters)
+        return [_original(row) for row in rows]
+
+    def copies_of_card(self, card_id: str) -> dict[str, Copy]:
+        """Return where the copy of each remembered file of a card lies, by the file's path on the card."""
+        rows = self._rows(
+            "SELECT c.path, i.session_id, i.original, i.size_bytes, i.verified"
+            " FROM card_files c JOIN ingested_files i ON i.sha256 = c.sha256 WHERE c.card_id = ?",
+            (card_id,),
+        )
+        return {_from_db(row[0]): Copy(row[1], _from_db(row[2]), row[3], bool(row[4])) for row in rows}
+
+    # What is remembered of cards
+
+    def remembered(self, card_id: str) -> dict[str, Remembered]:
+        """Return what is remembered of one card, by path; only files that are still catalogued."""
+        rows = self._rows(_REMEMBERED + " WHERE card_id = ?", (card_id,))
+        return {entry.path: entry for row in rows if (entry := _memory(row))}
+
+    def remembered_elsewhere(self, path: str, size_bytes: int) -> list[Remembered]:
+        """Return what is remembered of files with this path and size on any card."""
+        rows = self._rows(_REMEMBERED + " WHERE path = ? AND c.size_bytes = ?", (_to_db(path), size_bytes))
+        return [_memory(row) for row in rows]
+
+    def remember(self, entries: Iterable[Remembered]) -> None:
+        """Remember files of a card whose content is known to be saved."""
+        with self._transaction() as db:
+            for entry in entries:
+                self._remember(db, entry)
+
+    @staticmethod
+    def _remember(db: sqlite3.Connection, entry: Remembered) -> None:
+        db.execute(
+            "INSERT OR REPLACE INTO card_files (card_id, path, size_bytes, mtime_ns, sha256, sample_sha256)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                entry.card_id,
+                _to_db(entry.path),
+                entry.size_bytes,
+                entry.mtime_ns,
+                entry.sha256,
+                entry.sample_sha256,
+            ),
+        )
+
+    # Derivatives
+
+    def record_rendered(self, session_id: str, shots: Iterable[Shot]) -> None:
+        """Record derivatives that are on disk."""
+        with self._transaction() as db:
+            for shot in shots:
+                path = _to_db(shot.original.path)
+                db.execute(
+                    "UPDATE originals SET render = ?, captured = ?, camera = ? WHERE session_id = ? AND path = ?",
+                    (RenderState.DONE, shot.captured, shot.camera, session_id, path),
+                )
+                for made in (shot.share, shot.thumb):
+                    db.execute(
+                        "INSERT OR REPLACE INTO derivatives"
+                        " (session_id, path, role, name, s3_key, sha256, size_bytes, width, height)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                        (
+                            session_id,
+                            path,
+                            made.role,
+                            _to_db(made.name),
+                            made.s3_key,
+                            made.sha256,
+                            made.size_bytes,
+                            made.width,
+                            made.height,
+                        ),
+                    )
+
+    def render_again(self, session_id: str, path: str) -> None:
+        """Forget one original's derivatives, so that they are made anew."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM derivatives WHERE session_id = ? AND path = ?", (session_id, _to_db(path)))
+            db.execute(
+                "UPDATE originals SET render = ? WHERE session_id = ? AND path = ?",
+                (RenderState.PENDING, session_id, _to_db(path)),
+            )
+
+    def set_render(self, session_id: str, path: str, state: RenderState) -> None:
+        """Record how far one original's derivatives are."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE originals SET render = ? WHERE session_id = ? AND path = ?", (state, session_id, _to_db(path))
+            )
+
+    def shots(self, session_id: str, *, uploaded_to: str | None = None) -> list[Shot]:
+        """Return a session's pictures; with `uploaded_to`, only those wholly in that store."""
+        made: dict[str, dict[str, Derivative]] = {}
+        for derivative in self._derivatives(
+            "WHERE d.session_id = ?" + (_UPLOADED if uploaded_to else ""),
+            (session_id, uploaded_to) if uploaded_to else (session_id,),
+        ):
+            made.setdefault(derivative.path, {})[derivative.role] = derivative
+        rows = self._rows(
+            "SELECT path, kind, size_bytes, sha256, name, render, captured, camera FROM originals"
+            " WHERE session_id = ? AND render = ? ORDER BY rowid",
+            (session_id, RenderState.DONE),
+        )
+        return [
+            Shot(original, row[6], row[7], both["share"], both["thumb"])
+            for row in rows
+            if len(both := made.get((original := _original(row[:6])).path, {})) == 2  # noqa: PLR2004 - share, thumb
+        ]
+
+    def _derivatives(self, clause: str, parameters: Sequence[Any]) -> list[Derivative]:
+        rows = self._rows(
+            "SELECT d.path, d.role, d.name, d.s3_key, d.sha256, d.size_bytes, d.width, d.height FROM derivatives d "
+            + clause,
+            parameters,
+        )
+        return [Derivative(_from_db(row[0]), row[1], _from_db(row[2]), *row[3:]) for row in rows]
+
+    # Uploads
+
+    def pending_uploads(self, session_id: str, store: str, most: int) -> list[Derivative]:
+        """Return up to `most` derivatives that are not in the store as they are on disk, oldest first."""
+        return self._derivatives(
+            "LEFT JOIN uploads u ON u.s3_key = d.s3_key AND u.local_sha256 = d.sha256 AND u.store = ?"
+            " WHERE d.session_id = ? AND u.s3_key IS NULL ORDER BY d.rowid LIMIT ?",
+            (store, session_id, most),
+        )
+
+    def upload(self, s3_key: str) -> tuple[str, str] | None:
+        """Return (SHA-256, store) of what was uploaded under this key."""
+        rows = self._rows("SELECT local_sha256, store FROM uploads WHERE s3_key = ?", (s3_key,))
+        return (str(rows[0][0]), str(rows[0][1])) if rows else None
+
+    def uploads(self, prefix: str, store: str) -> dict[str, int]:
+        """Return size in bytes by key of what was uploaded to a store below a prefix."""
+        rows = self._rows(
+            "SELECT s3_key, size_bytes FROM uploads WHERE store = ? AND substr(s3_key, 1, ?) = ?",
+            (store, len(prefix), prefix),
+        )
+        return dict(rows)
+
+    def record_uploaded(self, store: str, uploads: Iterable[tuple[str, str, int]]) -> None:
+        """Record objects that the store acknowledged, each as (key, SHA-256, size in bytes)."""
+        with self._transaction() as db:
+            db.executemany(
+                "INSERT OR REPLACE INTO uploads (s3_key, local_sha256, size_bytes, uploaded_utc, store)"
+                " VALUES (?, ?, ?, ?, ?)",
+                [(*upload, utc_now(), store) for upload in uploads],
+            )
+
+    def forget_uploads(self, keys: Iterable[str]) -> None:
+        """Forget uploads that the store no longer has."""
+        with self._transaction() as db:
+            db.executemany("DELETE FROM uploads WHERE s3_key = ?", [(key,) for key in keys])
+
+    # Failures
+
+    def record_failure(self, session_id: str, path: str, step: str, reason: str) -> None:
+        """Record what could not be done with one file."""
+        with self._transaction() as db:
+            db.execute(
+                "INSERT OR REPLACE INTO failures (session_id, path, step, reason, at_utc) VALUES (?, ?, ?, ?, ?)",
+                (session_id, _to_db(path), step, reason, utc_now()),
+            )
+
+    # Overview
+
+    def picture_counts(self) -> dict[str, tuple[int, int]]:
+        """Return (originals, pictures) by session id."""
+        rows = self._rows("SELECT session_id, count(*), sum(render = 'done') FROM originals GROUP BY session_id")
+        return {str(row[0]): (int(row[1]), int(row[2])) for row in rows}
+
+
+_REMEMBERED = (
+    "SELECT c.card_id, c.path, c.size_bytes, c.mtime_ns, c.sha256, c.sample_sha256"
+    " FROM card_files c JOIN ingested_files i ON i.sha256 = c.sha256"
+)
+_UPLOADED = (
+    " AND EXISTS (SELECT 1 FROM uploads u WHERE u.s3_key = d.s3_key AND u.local_sha256 = d.sha256 AND u.store = ?)"
+)
+
+
+def _to_db(path: str | None) -> str | bytes | None:
+    """Return a path as SQLite takes it: text, or its bytes where it is not valid UTF-8."""
+    if path is None:
+        return None
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return os.fsencode(path)
+    return path
+
+
+def _from_db(value: Any) -> Any:
+    return os.fsdecode(value) if isinstance(value, bytes) else value
+
+
+def _original(row: Sequence[Any]) -> Original:
+    path, kind, size_bytes, sha256, name, render = row
+    return Original(_from_db(path), Kind(kind), size_bytes, sha256, _from_db(name), RenderState(render))
+
+
+def _memory(row: Sequence[Any]) -> Remembered:
+    return Remembered(row[0], _from_db(row[1]), *row[2:])
+
+
+def _remembered(card_id: str, file: SavedFile) -> Remembered:
+    original = file.original
+    return Remembered(card_id, file.card_path, original.size_bytes, file.mtime_ns, original.sha256, file.sample_sha256)

@@ -1,0 +1,117 @@
+"""The command line: `ghostroll COMMAND`. The only place where an error becomes an exit code."""
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from ghostroll import __version__, commands, config, log
+from ghostroll.errors import EX_BUG, GhostrollError
+from ghostroll.log import logger
+
+EXIT_STATUS = """\
+exit status:
+  0   done; also when nothing was new
+  1   a bug, with its traceback
+  3   done, but some files failed
+  64  wrong usage
+  66  no such volume, or no DCIM on it
+  73  no room on the disk, or it cannot be written
+  74  the card failed while it was read
+  75  saved on disk, not shared yet; `ghostroll resume` or `watch` goes on
+  77  the store refused the credentials
+  78  a setting is wrong
+"""
+
+Command = Callable[[argparse.Namespace, config.Effective], int]
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(64, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    options = parser().parse_args(arguments)
+    log.setup(logging.DEBUG if options.verbose else logging.INFO)
+    try:
+        return _run(options)
+    except GhostrollError as error:
+        logger.error("%s%s", error, f" {error.hint}" if error.hint else "")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:  # noqa: BLE001 - the one place: a bug is reported whole
+        traceback.print_exc()
+        return EX_BUG
+
+
+def _run(options: argparse.Namespace) -> int:
+    flags = {
+        setting.name: value for setting in config.SETTINGS if (value := getattr(options, setting.name)) is not None
+    }
+    effective = config.load(flags, os.environ, options.config)
+    command: Command = options.command
+    return command(options, effective)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the whole command line."""
+    common = _Parser(add_help=False)
+    common.add_argument("-v", "--verbose", action="store_true", help="log more")
+    common.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
+    settings = common.add_argument_group("settings (docs/configuration.md)")
+    for setting in config.SETTINGS:
+        if isinstance(setting.default, bool):
+            settings.add_argument(
+                setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=setting.help
+            )
+        else:
+            settings.add_argument(
+                setting.flag, dest=setting.name, metavar=setting.name.rpartition("_")[2].upper(), help=setting.help
+            )
+    main_parser = _Parser(prog="ghostroll", description="A card in, a private gallery and its QR code out.")
+    main_parser.add_argument("--version", action="version", version=f"ghostroll {__version__}")
+    verbs = main_parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def add(name: str, command: Command, text: str, *, json: bool = False) -> _Parser:
+        verb = verbs.add_parser(
+            name,
+            parents=[common],
+            help=text,
+            description=text[0].upper() + text[1:] + ".",
+            epilog=EXIT_STATUS,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        verb.set_defaults(command=command)
+        if json:
+            verb.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+        return verb
+
+    run = add("run", commands.run, "save, render and share what is new on one card", json=True)
+    where = run.add_mutually_exclusive_group(required=True)
+    where.add_argument("--volume", metavar="DIR", help="the mounted card, of any name")
+    where.add_argument("--device", metavar="DEV", help="the card that the units mounted, such as /dev/sda1")
+    run.add_argument("--session-id", metavar="ID", help="use or go on with this session")
+    run.add_argument("--rehash", action="store_true", help="read every file, known or not")
+    add("watch", commands.watch, "wait for cards and run each; finish what is unfinished")
+    resume = add(
+        "resume", commands.resume, "finish sessions that were interrupted or offline; needs no card", json=True
+    )
+    resume.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all unfinished ones")
+    add("sessions", commands.sessions, "list the sessions", json=True)
+    add("status", commands.status, "show the current status", json=True)
+    add("config", commands.show_config, "show the effective settings and where each came from", json=True)
+    demo = add("demo", commands.demo, "do the main job on a sample card, with the embedded store")
+    demo.add_argument("--card", metavar="DIR", help="a real card in place of the sample")
+    demo.add_argument("--once", action="store_true", help="end after the link was printed")
+    add("store", commands.store, "run the embedded S3 server in the foreground")
+    return main_parser

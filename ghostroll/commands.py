@@ -1,0 +1,207 @@
+"""What each command does. Results go to stdout, the story to stderr."""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ghostroll import card, demonstration, pipeline, qr
+from ghostroll import status as status_record
+from ghostroll import watch as watching
+from ghostroll.catalog import Catalog, SessionRow
+from ghostroll.config import SETTINGS, Effective
+from ghostroll.embedded import serve
+from ghostroll.errors import UsageError, worst_exit_code
+from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, told
+from ghostroll.log import is_under_journal, logger
+from ghostroll.run import Summary
+
+
+def run(options: argparse.Namespace, effective: Effective) -> int:
+    """Save, render and share what is new on one card; then finish what earlier runs left."""
+    volume = card.volume_of_device(options.device) if options.device else card.find_volume(Path(options.volume))
+    with begun(effective.settings, bar=_on_terminal()) as invocation:
+        summary, exit_code = _run_card(invocation, volume, options.session_id, rehash=options.rehash)
+        _print_summary(summary, invocation, as_json=options.json)
+    return exit_code
+
+
+def _run_card(
+    invocation: Invocation, volume: card.Volume, session_id: str | None = None, *, rehash: bool = False
+) -> tuple[Summary, int]:
+    with invocation.run() as run:
+        summary = told(run, lambda: pipeline.run_pipeline(run, volume, session_id=session_id, rehash=rehash))
+    if not run.problems:
+        for _ in finished(invocation, invocation.catalog.unfinished_sessions()):
+            pass  # what happens to them is told in the log, and is not this card's outcome
+    return summary, run.exit_code
+
+
+def watch(_: argparse.Namespace, effective: Effective) -> int:
+    """Wait for cards, run each, finish what is unfinished, until a signal."""
+    with begun(effective.settings) as invocation:
+        watching.Watch(invocation).until_stopped()
+    return 0
+
+
+def resume(options: argparse.Namespace, effective: Effective) -> int:
+    """Finish sessions that were interrupted or offline."""
+    with begun(effective.settings, bar=_on_terminal()) as invocation:
+        rows = _chosen(invocation.catalog, options.sessions)
+        codes = set()
+        summaries = []
+        for run, summary in finished(invocation, rows):
+            codes.add(run.exit_code)
+            summaries.append(summary)
+            if not options.json:
+                _print_summary(summary, invocation, as_json=False)
+    if options.json:
+        print(json.dumps([asdict(summary) for summary in summaries], indent=1))
+    elif not rows:
+        print("Nothing to finish: every session is shared.")
+    return worst_exit_code(codes)
+
+
+def _chosen(catalog: Catalog, names: list[str]) -> list[SessionRow]:
+    if not names:
+        return catalog.unfinished_sessions()
+    rows = []
+    for name in names:
+        row = catalog.session(name)
+        if row is None:
+            raise UsageError(f"There is no session {name}.", hint="`ghostroll sessions` lists them.")
+        rows.append(row)
+    return rows
+
+
+def sessions(options: argparse.Namespace, effective: Effective) -> int:
+    """List the sessions."""
+    with Catalog(effective.settings.db_path) as catalog:
+        counts = catalog.picture_counts()
+        listed = [
+            {
+                "session_id": row.session_id,
+                "state": row.state,
+                "photos": counts.get(row.session_id, (0, 0))[1],
+                "files": counts.get(row.session_id, (0, 0))[0],
+                "url": row.url,
+                "expires_at": row.expires_utc,
+            }
+            for row in catalog.sessions()
+        ]
+    if options.json:
+        print(json.dumps(listed, indent=1))
+    elif not listed:
+        print("No sessions yet.")
+    else:
+        print(f"{'SESSION':38} {'STATE':10} {'PHOTOS':>6} {'FILES':>6}  LINK VALID UNTIL")
+        for each in listed:
+            print(
+                f"{each['session_id']:38} {each['state']:10} {each['photos']:6} {each['files']:6}"
+                f"  {_until(each['expires_at'])}"
+            )
+    return 0
+
+
+def _until(expires_at: Any) -> str:
+    if not expires_at:
+        return "-"
+    moment = datetime.fromisoformat(expires_at)
+    words = moment.astimezone().strftime("%Y-%m-%d %H:%M")
+    return words if moment > datetime.now(UTC) else f"{words} (expired)"
+
+
+def status(options: argparse.Namespace, effective: Effective) -> int:
+    """Show the current status."""
+    now = status_record.read(effective.settings.status_path)
+    if options.json:
+        print(json.dumps(now, indent=1))
+        return 0
+    print(f"{now['state']}: {now['message'] or 'nothing happened yet'}")
+    about = now["card"]
+    if about["label"]:
+        print(f"Card {about['label']}: {about['saved']} of {about['files']} files saved, {about['state']}.")
+    if about["safe_to_format"]:
+        print("Every file on it has a verified copy: safe to format.")
+    if now["error"] and now["error"]["hint"]:
+        print(now["error"]["hint"])
+    if now["url"]:
+        print(f"{now['url']}\nvalid until {_until(now['expires_at'])}")
+    return 0
+
+
+def show_config(options: argparse.Namespace, effective: Effective) -> int:
+    """Show the effective settings and where each came from."""
+    rows = [
+        (setting, _shown(getattr(effective.settings, setting.name)), effective.origins[setting.name])
+        for setting in SETTINGS
+    ]
+    if options.json:
+        print(json.dumps({setting.name: {"value": value, "from": origin} for setting, value, origin in rows}, indent=1))
+    else:
+        for setting, value, origin in rows:
+            print(f"{setting.name:24} = {value if value is not None else '-':40} # {origin}")
+        print("# Credentials are never settings: they come from AWS's own chain, or systemd's.")
+    return 0
+
+
+def _shown(value: Any) -> str | None:
+    if isinstance(value, tuple):
+        return ("x" if value and isinstance(value[0], int) else ",").join(map(str, value))
+    return None if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def store(_: argparse.Namespace, effective: Effective) -> int:
+    """Run the embedded S3 server in the foreground."""
+    settings = effective.settings
+    if not settings.uses_embedded_store:
+        logger.warning("The bucket %s is configured: runs use that one, not this store.", settings.s3_bucket)
+    with stop_on_signals() as stop, serve(settings, asked=True) as server:
+        print(f"The embedded store serves {server.endpoint.url} (bucket {server.endpoint.bucket}). Ctrl-C ends it.")
+        sys.stdout.flush()
+        while not stop.wait(1.0):
+            server.ensure_running()
+    return 0
+
+
+def demo(options: argparse.Namespace, effective: Effective) -> int:
+    """Do the main job on a sample card with the embedded store, and serve until Ctrl-C."""
+    with (
+        demonstration.settings_for(effective, own_card=options.card is not None) as settings,
+        demonstration.card_for(options.card) as root,
+        begun(settings, bar=_on_terminal(), store_asked=True) as invocation,
+    ):
+        summary, exit_code = _run_card(invocation, card.find_volume(root))
+        _print_summary(summary, invocation, as_json=False)
+        if summary.url and not options.once:
+            print("Serving until you press Ctrl-C: open the link in a browser on this machine.")
+            sys.stdout.flush()
+            while not invocation.stop.wait(1.0):
+                invocation.opener.revive()
+    return exit_code
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty() and not is_under_journal()
+
+
+def _print_summary(summary: Summary, invocation: Invocation, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(asdict(summary), indent=1))
+        return
+    if summary.ingested or summary.derived:
+        print(f"{summary.ingested} files saved, {summary.derived} pictures made ready, in {summary.seconds:.1f} s.")
+    for failure in summary.failed:
+        print(f"Failed: {failure.path} ({failure.step}): {failure.reason}")
+    if summary.session_dir:
+        print(f"On this disk: {summary.session_dir}")
+    if summary.url:
+        print(f"\n{qr.qr_terminal(summary.url, ansi=sys.stdout.isatty())}\n")
+        print(f"Valid until {_until(summary.expires_at)}:\n{summary.url}\n")
+        if invocation.opener.ends_with_us:
+            print("The link opens while the embedded store runs: `ghostroll store` keeps it running.")
+    elif summary.session_id is None and summary.discovered and not summary.new:
+        print(f"Nothing new: all {summary.discovered} files on the card were saved before.")

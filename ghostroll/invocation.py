@@ -1,0 +1,148 @@
+"""The frame around the work of a command: signals, status record, catalog, store; and how errors are taken."""
+
+import functools
+import secrets
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from ghostroll import pipeline, story
+from ghostroll.bar import Bar
+from ghostroll.begin import session_of
+from ghostroll.catalog import Catalog, SessionRow
+from ghostroll.config import Settings
+from ghostroll.embedded import EmbeddedStore
+from ghostroll.errors import GhostrollError, NotSharedYet, disk_error
+from ghostroll.notify import Notifier
+from ghostroll.run import Run, Summary
+from ghostroll.session import Session
+from ghostroll.status import Listener, StatusRecord
+
+if TYPE_CHECKING:
+    from ghostroll.store import Store
+
+
+class StoreOpener:
+    """Opens the configured store; where there is none, the embedded one, kept running until `close`."""
+
+    def __init__(self, settings: Settings, *, asked: bool = False) -> None:
+        self._settings = settings
+        self._asked = asked
+        self._embedded: EmbeddedStore | None = None
+        self._stores: list[Store] = []
+
+    def __call__(self) -> "Store":
+        """Open the store; raises as `Store.open` and `EmbeddedStore.ensure_running` do."""
+        from ghostroll.store import Store  # noqa: PLC0415 - boto3 is large, and needed only where there is work
+
+        self.revive()
+        store = Store.open(self._settings, endpoint=self._embedded.endpoint if self._embedded else None)
+        self._stores.append(store)
+        return store
+
+    def revive(self) -> None:
+        """Start the embedded store, or start it again should it have died."""
+        if not self._settings.uses_embedded_store:
+            return
+        if self._embedded is None:
+            self._embedded = EmbeddedStore(self._settings, asked=self._asked)
+        self._embedded.ensure_running()
+
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether links stop working when this process ends, since it runs the embedded store itself."""
+        return self._embedded is not None and self._embedded.is_owner
+
+    def close(self) -> None:
+        """Close the connections, and end the server if it is ours."""
+        for store in self._stores:
+            store.close()
+        if self._embedded:
+            self._embedded.close()
+
+
+@dataclass
+class Invocation:
+    """One process of ours at work: the settings, and what all its runs share."""
+
+    settings: Settings
+    catalog: Catalog
+    opener: StoreOpener
+    stop: threading.Event
+    bar: bool = False
+
+    @contextmanager
+    def run(self) -> Iterator[Run]:
+        """Begin a run with a status record of its own, to which systemd and a terminal listen."""
+        with ExitStack() as stack:
+            record = self.record(stack, f"run-{secrets.token_hex(4)}")
+            yield Run(self.settings, self.catalog, record, self.opener, self.stop, self.opener.revive)
+
+    def record(self, stack: ExitStack, run_id: str) -> StatusRecord:
+        """Return a status record that lasts as long as `stack`; raises DiskFailed."""
+        listeners: list[Listener] = [Notifier()]
+        if self.bar:
+            listeners.append(stack.enter_context(Bar()))
+        try:
+            record = StatusRecord(self.settings.status_path, run_id, self.settings.base_dir, tuple(listeners))
+        except OSError as error:
+            raise disk_error(error) from error
+        stack.callback(record.close)
+        return record
+
+
+@contextmanager
+def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -> Iterator[Invocation]:
+    """Begin a command that works on sessions."""
+    with ExitStack() as stack:
+        stop = stack.enter_context(stop_on_signals())
+        catalog = stack.enter_context(Catalog(settings.db_path))
+        opener = StoreOpener(settings, asked=store_asked)
+        stack.callback(opener.close)
+        yield Invocation(settings, catalog, opener, stop, bar)
+
+
+@contextmanager
+def stop_on_signals() -> Iterator[threading.Event]:
+    """Give an event that SIGTERM and SIGINT set, instead of ending the process where it stands."""
+    stop = threading.Event()
+
+    def ask(_: int, __: FrameType | None) -> None:
+        stop.set()
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def told(run: Run, work: Callable[[], Summary]) -> Summary:
+    """Do the work of a run; an error that ends it becomes its problem, its status and its summary."""
+    try:
+        return work()
+    except GhostrollError as error:
+        run.report_problem(error)
+        story.failed(run, error)
+        return story.summary(run, _session_at_work(run))
+
+
+def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tuple[Run, Summary]]:
+    """Finish sessions one by one. One that fails doesn't block the others, unless the store is out of reach."""
+    for row in rows:
+        session = session_of(invocation.settings, row.session_id)
+        with invocation.run() as run:
+            summary = told(run, functools.partial(pipeline.finish_session, run, session))
+        yield run, summary
+        if any(isinstance(problem, NotSharedYet) for problem in run.problems):
+            return
+
+
+def _session_at_work(run: Run) -> Session | None:
+    session_id = run.record.status.session_id
+    return session_of(run.settings, session_id) if session_id else None

@@ -1,0 +1,46 @@
+"""Telling systemd: ready, the status in a line, and that there is progress (sd_notify(3))."""
+
+import os
+import unicodedata
+from typing import Any
+
+from ghostroll.status import Status
+
+
+class Notifier:
+    """A listener to status records. Without `NOTIFY_SOCKET` it does nothing.
+
+    The watchdog is fed by progress, not by a timer: what hangs is noticed.
+    """
+
+    def __init__(self) -> None:
+        self._notify = _notifier()
+        self._ready = False
+        self._progress: object = None
+
+    def __call__(self, status: Status) -> None:
+        """Take a changed status."""
+        if self._notify is None:
+            return
+        lines = [f"STATUS={ascii_fold(status.message)}"]
+        if not self._ready:
+            self._ready = True
+            lines.append("READY=1")
+        progress = (status.state, status.step, status.counts, status.bytes, status.card.saved)
+        if progress != self._progress:
+            self._progress = progress
+            lines.append("WATCHDOG=1")
+        self._notify.notify("\n".join(lines))
+
+
+def ascii_fold(text: str) -> str:
+    """Return `text` in ASCII: sdnotify sends Latin-1, which systemd drops without a word."""
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+
+
+def _notifier() -> Any:
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    import sdnotify  # noqa: PLC0415 - only under systemd
+
+    return sdnotify.SystemdNotifier()

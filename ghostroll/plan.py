@@ -1,0 +1,161 @@
+"""What a run will do with a card: which files are known, which are read, and what their derivatives are called."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+from ghostroll.card import Scan, Volume
+from ghostroll.catalog import Catalog, Remembered
+from ghostroll.errors import FileFailed
+from ghostroll.media import JPEG_SUFFIXES, CardFile, Kind, stem_of, suffix_of
+from ghostroll.sample import sample_of
+
+# A camera writes these beside a RAW as the same picture, ready to show.
+_STANDS_FOR_RAW = JPEG_SUFFIXES | {"heic", "heif", "hif"}
+_NAME_BYTES_MOST = 255  # NAME_MAX of every Linux filesystem
+# Share image, thumbnail and the share image once more in the zip: the most one picture takes.
+_DERIVED_BYTES_MOST = 1_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of the card that an earlier session saved. `sampled`: its bytes were looked at, not just its name."""
+
+    file: CardFile
+    sha256: str
+    sample_sha256: str
+    sampled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file to read. `name` is its derivatives' name, None where it gets none."""
+
+    file: CardFile
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The files of a card: those to read, in reading order, and those known."""
+
+    to_read: tuple[PlannedFile, ...]
+    known: tuple[KnownFile, ...]
+
+    @property
+    def bytes_to_read(self) -> int:
+        """How much has to be copied."""
+        return sum(planned.file.size_bytes for planned in self.to_read)
+
+    @property
+    def bytes_to_store(self) -> int:
+        """How much room on disk the copies and all made from them may take."""
+        return self.bytes_to_read + sum(
+            min(_DERIVED_BYTES_MOST, 2 * planned.file.size_bytes)
+            for planned in self.to_read
+            if planned.name and planned.file.kind is not Kind.OTHER
+        )
+
+    def pictures(self) -> tuple[PlannedFile, ...]:
+        """The stills: what guests wait for."""
+        return tuple(planned for planned in self.to_read if planned.file.kind is Kind.STILL)
+
+    def the_rest(self) -> tuple[PlannedFile, ...]:
+        """Everything but the stills."""
+        return tuple(planned for planned in self.to_read if planned.file.kind is not Kind.STILL)
+
+
+def make_plan(
+    volume: Volume, found: Scan, catalog: Catalog, *, taken: Iterable[str] = (), rehash: bool = False
+) -> Plan:
+    """Tell known files from those to read; with `rehash`, every file is read.
+
+    `taken` are derivative names that the session already uses.
+    """
+    remembered = catalog.remembered(volume.card_id) if volume.is_identified and not rehash else {}
+    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog))
+    unknown = [file for file in found.files if file.path not in known]
+    names = derivative_names(picture_sources(unknown, found.files), taken)
+    return Plan(
+        to_read=tuple(PlannedFile(file, names.get(file.path)) for file in unknown),
+        known=tuple(known.values()),
+    )
+
+
+def _known_files(
+    volume: Volume, files: Iterable[CardFile], remembered: dict[str, Remembered], catalog: Catalog
+) -> Iterable[tuple[str, KnownFile]]:
+    for file in files:
+        entry = remembered.get(file.path)
+        if entry and (entry.size_bytes, entry.mtime_ns) == (file.size_bytes, file.mtime_ns):
+            yield file.path, KnownFile(file, entry.sha256, entry.sample_sha256, sampled=False)
+        elif candidates := catalog.remembered_elsewhere(file.path, file.size_bytes):
+            try:
+                sample = sample_of(volume, file)
+            except (OSError, FileFailed):
+                continue  # reading it whole will tell what is wrong
+            match = next((entry for entry in candidates if entry.sample_sha256 == sample), None)
+            if match:
+                yield file.path, KnownFile(file, match.sha256, sample, sampled=True)
+
+
+def picture_sources(files: Iterable[CardFile], on_card: Iterable[CardFile]) -> list[CardFile]:
+    """Return the files that derivatives are made from: a RAW only where no JPEG of its stem lies beside it."""
+    shown = {stem_of(file.path) for file in on_card if suffix_of(file.path) in _STANDS_FOR_RAW}
+    return [
+        file
+        for file in files
+        if file.kind in (Kind.STILL, Kind.OTHER) or (file.kind is Kind.RAW and stem_of(file.path) not in shown)
+    ]
+
+
+def derivative_names(sources: Sequence[CardFile], taken: Iterable[str] = ()) -> dict[str, str]:
+    """Return each source's derivative name: its path with `.jpg` for its suffix.
+
+    Where two would meet, case ignored, a JPEG keeps the plain name, else the first; the others keep their
+    suffix before the `.jpg`. `taken` are names in use already.
+    """
+    used = {name.casefold() for name in taken}
+    names: dict[str, str] = {}
+    late: list[CardFile] = []
+    for source in sorted(sources, key=_naming_key):
+        plain = _fitting(source.path[: len(source.path) - len(PurePosixPath(source.path).suffix)], ".jpg")
+        if plain.casefold() in used:
+            late.append(source)
+            continue
+        used.add(plain.casefold())
+        names[source.path] = plain
+    for source in late:
+        name = _free(source.path, used)
+        used.add(name.casefold())
+        names[source.path] = name
+    return names
+
+
+def _naming_key(source: CardFile) -> tuple[bool, bool, bytes]:
+    return suffix_of(source.path) not in JPEG_SUFFIXES, source.kind is Kind.OTHER, os.fsencode(source.path)
+
+
+def _free(path: str, used: set[str]) -> str:
+    number = 1
+    while True:
+        name = _fitting(path, ".jpg" if number == 1 else f".{number}.jpg")
+        if name.casefold() not in used:
+            return name
+        number += 1
+
+
+def _fitting(stem: str, ending: str) -> str:
+    """Join path stem and ending, shortened to what a filesystem takes as one name."""
+    folder, _, name = stem.rpartition("/")
+    while len(os.fsencode(name + ending)) > _NAME_BYTES_MOST:
+        name = name[:-1]
+    return f"{folder}/{name}{ending}" if folder else name + ending
+
+
+def read_again(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = ()) -> list[PlannedFile]:
+    """Plan files that were taken for known and are not."""
+    files = list(changed)
+    names = derivative_names(picture_sources(files, found.files), taken)
+    return [PlannedFile(file, names.get(file.path)) for file in files]

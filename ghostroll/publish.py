@@ -1,0 +1,128 @@
+"""Publishing a session: the zip, the page, the link that was seen to work.
+
+The order is the invariant: pictures, zip, page, link. Whatever is named is already there.
+"""
+
+import gzip
+import hashlib
+import os
+import zipfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghostroll import durable
+from ghostroll.catalog import Catalog, Shot
+from ghostroll.errors import StoreUnreachable
+from ghostroll.session import Session, object_name
+
+if TYPE_CHECKING:
+    from ghostroll.store import Store
+
+ZIP_CACHE_CONTROL = "private, no-cache"
+# The page is replaced in place when more pictures come.
+PAGE_CACHE_CONTROL = "private, no-cache"
+# The dates that a zip can hold (APPNOTE.TXT 4.4.6: MS-DOS date).
+_ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
+_ZIP_END = (2107, 12, 31, 23, 59, 58)
+
+
+def write_zip(session: Session, shots: list[Shot]) -> bool:
+    """Write all share images into `share.zip`, stored; return whether there are any. Raises OSError.
+
+    The same pictures give the same bytes, so that a repeated upload is recognised.
+    """
+    if not shots:
+        session.share_zip.unlink(missing_ok=True)
+        return False
+    temporary = session.new_temporary()
+    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+        for shot in sorted(shots, key=lambda shot: os.fsencode(shot.share.name)):
+            entry = zipfile.ZipInfo(object_name(shot.share.name), _zip_date(shot.captured))
+            entry.external_attr = 0o644 << 16
+            with session.share_image(shot.share.name).open("rb") as image, archive.open(entry, "w") as target:
+                while chunk := image.read(durable.CHUNK_BYTES):
+                    target.write(chunk)
+    durable.move_into_place([(temporary, session.share_zip)])
+    return True
+
+
+def _zip_date(captured: str | None) -> tuple[int, int, int, int, int, int]:
+    try:
+        moment = datetime.fromisoformat(captured or "")
+    except ValueError:
+        return _ZIP_EPOCH
+    date = (moment.year, moment.month, moment.day, moment.hour, moment.minute, moment.second)
+    return min(max(date, _ZIP_EPOCH), _ZIP_END)
+
+
+def upload_zip(session: Session, catalog: Catalog, store: "Store") -> bool:
+    """Upload `share.zip` unless the store has it as it is; return whether it was sent."""
+    sha256 = _sha256(session.share_zip)
+    if catalog.upload(session.zip_key) == (sha256, store.identity):
+        return False
+    size_bytes = session.share_zip.stat().st_size
+    store.put(
+        session.zip_key,
+        session.share_zip,
+        sha256=sha256,
+        size_bytes=size_bytes,
+        content_type="application/zip",
+        cache_control=ZIP_CACHE_CONTROL,
+    )
+    catalog.record_uploaded(store.identity, [(session.zip_key, sha256, size_bytes)])
+    return True
+
+
+def upload_page(session: Session, catalog: Catalog, store: "Store", page: str) -> bytes:
+    """Write the page to `index.s3.html`, upload it as `index.html`, and return the bytes as stored."""
+    durable.write_atomically(session.s3_page, page)
+    packed = gzip.compress(page.encode(), 6, mtime=0)
+    sha256 = hashlib.sha256(packed).hexdigest()
+    store.put(
+        session.page_key,
+        packed,
+        sha256=sha256,
+        size_bytes=len(packed),
+        content_type="text/html; charset=utf-8",
+        cache_control=PAGE_CACHE_CONTROL,
+        content_encoding="gzip",
+    )
+    catalog.record_uploaded(store.identity, [(session.page_key, sha256, len(packed))])
+    return packed
+
+
+def try_link(store: "Store", url: str, expected: bytes) -> None:
+    """Open the link once as a guest would; raises StoreUnreachable unless it gives the page."""
+    if store.fetch(url) != expected:
+        raise StoreUnreachable(
+            "The link answers with something other than the gallery.",
+            hint="A captive portal may stand between here and the store: open its page and sign in.",
+        )
+
+
+def write_share(session: Session, url: str, qr_png: bytes) -> None:
+    """Write `share.txt` and `share-qr.png`."""
+    durable.write_atomically(session.share_qr, qr_png)
+    durable.write_atomically(session.share_text, url + "\n")
+
+
+def write_checksums(session: Session, sums: list[tuple[str, str]]) -> None:
+    """Write SHA256SUMS from (SHA-256, path below `originals/`), in the format of sha256sum(1)."""
+    lines = []
+    for sha256, path in sums:
+        raw = os.fsencode(f"originals/{path}")
+        escaped = raw.replace(b"\\", b"\\\\").replace(b"\n", b"\\n").replace(b"\r", b"\\r")
+        mark = b"\\" if escaped != raw else b""
+        lines.append(mark + sha256.encode() + b"  " + escaped + b"\n")
+    durable.write_atomically(session.checksums, b"".join(lines))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return a time in UTC as status and JSON show it."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

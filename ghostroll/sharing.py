@@ -1,0 +1,150 @@
+"""Bringing a session to its guests: local gallery and zip, then page and link in the store."""
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from ghostroll import durable, gallery, publish, qr, story
+from ghostroll.catalog import RenderState, SessionState, Shot
+from ghostroll.errors import (
+    ConfigurationError,
+    CredentialsRefused,
+    GhostrollError,
+    StoreUnreachable,
+    disk_error,
+)
+from ghostroll.log import logger
+from ghostroll.publish import rfc3339
+from ghostroll.run import Run
+from ghostroll.session import Session
+from ghostroll.stages import Stages
+from ghostroll.status import Step
+from ghostroll.upload import refill
+
+if TYPE_CHECKING:
+    from ghostroll.store import Store
+
+
+def write_local(run: Run, session: Session) -> None:
+    """Write the gallery and the zip on disk; raises DiskFailed."""
+    run.record.change(step=Step.GALLERY, message="Making the gallery.")
+    shots = run.catalog.shots(session.session_id)
+    try:
+        has_zip = publish.write_zip(session, shots)
+        durable.write_atomically(session.local_page, _local_page(run, session, shots, has_zip=has_zip))
+    except OSError as error:
+        raise disk_error(error) from error
+
+
+def share_early(run: Run, session: Session, stages: Stages) -> None:
+    """Publish the stills while RAW files and video are still being read; what fails now is done at the end."""
+    if stages.store is None or not run.catalog.shots(session.session_id, uploaded_to=stages.store.identity):
+        return
+    try:
+        _publish(run, session, stages.store, whole=False)
+    except GhostrollError as error:
+        logger.warning("%s", error)
+
+
+def share(run: Run, session: Session, stages: Stages) -> None:
+    """Publish the whole session; what keeps it from that is reported as the run's problem."""
+    try:
+        stages.wait_for_uploads()
+        run.record.change(step=Step.PUBLISH, message="Opening the gallery.")
+        stages.patience.keep_trying(lambda: _publish_whole(run, session, stages))
+    except (StoreUnreachable, CredentialsRefused, ConfigurationError) as error:
+        run.report_problem(error)
+    else:
+        if not run.catalog.count_renders(session.session_id, RenderState.PENDING):
+            run.catalog.set_state(session.session_id, SessionState.SHARED)
+
+
+def _publish_whole(run: Run, session: Session, stages: Stages) -> None:
+    store = stages.store
+    assert store is not None  # noqa: S101 - wait_for_uploads has seen it
+    if refill(session, run.catalog, store):
+        stages.upload_again()
+    _publish(run, session, store, whole=True)
+
+
+def _publish(run: Run, session: Session, store: "Store", *, whole: bool) -> None:
+    """Zip, page, link: whatever is named is already there."""
+    has_zip = whole and session.share_zip.exists()
+    if has_zip and publish.upload_zip(session, run.catalog, store):
+        run.record.add(uploaded=1)
+    now = datetime.now(UTC)
+    presign = store.presigner(_expiry_seconds(run, store, now), now)
+    page = gallery.build_page(
+        gallery.Page(
+            title="",
+            receipt=session.receipt,
+            created=now,
+            photos=_photos(run.catalog.shots(session.session_id, uploaded_to=store.identity)),
+            companions=(),
+            links=gallery.StoreLinks(session, presign),
+            zip_bytes=session.share_zip.stat().st_size if has_zip else None,
+            expires_at=presign.expires_at,
+            image_source=store.image_origin(),
+        )
+    )
+    packed = publish.upload_page(session, run.catalog, store, page)
+    run.record.add(uploaded=1)
+    url = run.link or presign(session.page_key)
+    publish.try_link(store, url, packed)
+    if run.link is None:
+        run.link = url
+        _announce(run, session, url, presign.expires_at)
+
+
+def _announce(run: Run, session: Session, url: str, expires_at: datetime) -> None:
+    """The link answered: now, and not before, it is shown."""
+    publish.write_share(session, url, qr.qr_png(url))
+    run.catalog.set_share(session.session_id, url=url, expires_utc=rfc3339(expires_at))
+    run.record.change(url=url, expires_at=rfc3339(expires_at))
+    story.shared(run, session, url, expires_at, qr.qr_terminal(url, ansi=False))
+
+
+def _expiry_seconds(run: Run, store: "Store", now: datetime) -> int:
+    """Return how long a link signed now is valid: with temporary credentials it dies with them."""
+    wanted = run.settings.presign_expiry_seconds
+    end = store.credentials_expire_at()
+    if end is None or end >= now + timedelta(seconds=wanted):
+        return wanted
+    logger.warning("The link works only until %s: the credentials end then.", end.astimezone().strftime("%d %B, %H:%M"))
+    return max(1, int((end - now).total_seconds()))
+
+
+def _local_page(run: Run, session: Session, shots: list[Shot], *, has_zip: bool) -> str:
+    shown = {shot.original.path for shot in shots}
+    originals = run.catalog.originals(session.session_id)
+    return gallery.build_page(
+        gallery.Page(
+            title="",
+            receipt=session.receipt,
+            created=datetime.now().astimezone(),
+            photos=_photos(shots),
+            companions=[
+                gallery.Companion(original.path, original.size_bytes, original.kind)
+                for original in originals
+                if original.path not in shown
+            ],
+            links=gallery.LocalLinks(),
+            zip_bytes=session.share_zip.stat().st_size if has_zip else None,
+            expires_at=None,
+            image_source=gallery.LOCAL_IMAGE_SOURCE,
+        )
+    )
+
+
+def _photos(shots: list[Shot]) -> list[gallery.Photo]:
+    return [
+        gallery.Photo(
+            name=shot.share.name,
+            title=shot.original.path,
+            captured=shot.captured,
+            camera=shot.camera,
+            share_size=(shot.share.width, shot.share.height),
+            thumb_size=(shot.thumb.width, shot.thumb.height),
+            share_bytes=shot.share.size_bytes,
+        )
+        for shot in shots
+    ]

@@ -1,0 +1,204 @@
+"""The three stages of a session at work at once: saving the card, rendering, uploading.
+
+They meet only in the catalog, which is the queue between them: no stage waits for a later one, and none
+holds more in memory than it works on. The main thread waits, and tells how far things are.
+"""
+
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from ghostroll.card import Scan, Volume
+from ghostroll.catalog import RenderState
+from ghostroll.derivatives import Recipe
+from ghostroll.errors import (
+    CardFailed,
+    ConfigurationError,
+    CredentialsRefused,
+    GhostrollError,
+    Interrupted,
+    StoreUnreachable,
+)
+from ghostroll.ingest import Ingest, changed_files
+from ghostroll.plan import Plan, read_again
+from ghostroll.progress import Progress
+from ghostroll.render import RenderStage
+from ghostroll.run import Run
+from ghostroll.session import Session
+from ghostroll.upload import Patience, UploadStage
+from ghostroll.workers import RenderPool
+
+if TYPE_CHECKING:
+    from ghostroll.store import Store
+
+_POLL_SECONDS = 0.2
+# A thread that hangs in the network when a stop is asked for is left behind.
+_STOP_SECONDS = 1.0
+# What keeps a session from being shared, but not from being saved and rendered.
+_STORE_PROBLEMS = (StoreUnreachable, CredentialsRefused, ConfigurationError)
+
+
+class Stages:
+    """Works on one session. Leaving the context ends every thread, at once where a stop was asked for."""
+
+    def __init__(self, run: Run, session: Session) -> None:
+        self._run = run
+        self._session = session
+        self._pictures_saved = threading.Event()
+        self._saved = threading.Event()
+        self._rendered = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._fatal: BaseException | None = None
+        self._store_problem: GhostrollError | None = None
+        self.store: Store | None = None
+        self.patience = Patience(run.give_up_seconds, run.stop, self._tell_waiting)
+        settings = run.settings
+        recipe = Recipe(
+            settings.share_max_long_edge,
+            settings.share_quality,
+            settings.thumb_max_long_edge,
+            settings.thumb_quality,
+        )
+        self._pool = RenderPool(recipe, settings.process_workers)
+        self._render = RenderStage(session, run.catalog, run.record, self._pool, self._failed, run.stop)
+        self._upload = UploadStage(session, run.catalog, run.record, self.patience, settings.upload_workers, run.stop)
+        self._progress = Progress(run, session)
+
+    def __enter__(self) -> Self:
+        self._pool.__enter__()
+        self._start("render", self._run_render)
+        self._start("upload", self._run_upload)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self._run.stop.set()
+        self._pool.__exit__(kind, error, trace)
+        deadline = time.monotonic() + _STOP_SECONDS if self._run.stop.is_set() else None
+        for thread in self._threads:
+            thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
+
+    def start_saving(self, volume: Volume, found: Scan, plan: Plan, card_read: Callable[[], None]) -> None:
+        """Read the card in a thread of its own, which calls `card_read` at the end."""
+        self._start("save", lambda: self._save(volume, found, plan, card_read))
+
+    def nothing_to_save(self) -> None:
+        """Work on what is saved already."""
+        self._pictures_saved.set()
+        self._all_saved()
+
+    def wait_for_pictures(self) -> None:
+        """Wait until every still is saved and rendered and in the store, or the store is out of reach."""
+        self._wait(self._pictures_are_shared)
+
+    def wait_for_renders(self) -> None:
+        """Wait until the card is saved and all derivatives are made."""
+        self._wait(self._rendered.is_set)
+
+    def wait_for_uploads(self) -> None:
+        """Wait until all derivatives are in the store; raises what keeps them from it."""
+        self._wait(lambda: not self._uploading())
+        if self.store is None or self._store_problem:
+            raise self._store_problem or StoreUnreachable("The store was not reached.")
+
+    @property
+    def is_saving(self) -> bool:
+        """Whether the card is still being read."""
+        return not self._saved.is_set()
+
+    def upload_again(self) -> None:
+        """Upload, in this thread, what turned out to be missing in the store."""
+        if self.store:
+            self._upload.run(self.store, lambda: False)
+
+    # The threads
+
+    def _start(self, name: str, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except BaseException as error:  # noqa: BLE001 - raised again in the main thread
+                self._fatal = self._fatal or error
+
+        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _save(self, volume: Volume, found: Scan, plan: Plan, card_read: Callable[[], None]) -> None:
+        run, session = self._run, self._session
+        ingest = Ingest(
+            volume, session, run.catalog, run.record, self._failed, run.stop,
+            verify=run.settings.verify == "readback", saved=self._render.woken.set,
+        )  # fmt: skip
+        try:
+            ingest.read(plan.pictures())
+            ingest.finish()
+            self._pictures_saved.set()
+            ingest.read(plan.the_rest())
+            ingest.finish()
+            if changed := changed_files(volume, plan.known, run.stop):
+                run.record.add(skipped=-len(changed))
+                run.record.change_card(saved=run.record.status.card.saved - len(changed))
+                ingest.read(read_again(changed, found))
+                ingest.finish()
+        except CardFailed as error:
+            run.report_problem(error)
+        finally:
+            ingest.close()
+        card_read()
+        self._pictures_saved.set()
+        self._all_saved()
+
+    def _all_saved(self) -> None:
+        self._saved.set()
+        self.patience.begin()
+        self._render.woken.set()
+
+    def _run_render(self) -> None:
+        self._render.run(lambda: self.is_saving)
+        self._rendered.set()
+
+    def _run_upload(self) -> None:
+        try:
+            self.store = self.patience.keep_trying(self._run.open_store)
+            self._upload.run(self.store, lambda: not self._rendered.is_set())
+        except _STORE_PROBLEMS as error:
+            self._store_problem = error
+
+    # Waiting and telling
+
+    def _wait(self, until: Callable[[], bool]) -> None:
+        while not until():
+            if self._fatal:
+                raise self._fatal
+            if self._run.stop.wait(_POLL_SECONDS):
+                raise Interrupted("Interrupted. What was saved is safe.")
+            self._progress.tell(saving=self.is_saving, rendering=not self._rendered.is_set())
+        if self._fatal:
+            raise self._fatal
+
+    def _uploading(self) -> bool:
+        return any(thread.is_alive() for thread in self._threads if thread.name == "upload")
+
+    def _pictures_are_shared(self) -> bool:
+        if not self._uploading():
+            return True
+        if not self._pictures_saved.is_set() or self.store is None:
+            return False
+        catalog, session_id = self._run.catalog, self._session.session_id
+        return not (
+            catalog.count_renders(session_id, RenderState.PENDING)
+            or catalog.pending_uploads(session_id, self.store.identity, 1)
+        )
+
+    def _failed(self, path: str, step: str, reason: str) -> None:
+        self._run.report_failure(self._session.session_id, path, step, reason)
+
+    def _tell_waiting(self, error: StoreUnreachable | None) -> None:
+        self._progress.waiting_for_store = error
+        if error is not None:
+            self._run.revive_store()

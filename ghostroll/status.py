@@ -1,0 +1,336 @@
+"""The status: the one small record that the panel, the journal and scripts read.
+
+Each run writes its own record under `status.d/`; `status.json` is their merge, rewritten under a lock by
+whoever changed something. A record whose writer is gone without a last word counts as interrupted.
+The fields are described in docs/status.schema.json.
+"""
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from ghostroll import durable
+from ghostroll.log import logger
+
+VERSION = 1
+# status.json is rewritten at most twice a second.
+_INTERVAL_SECONDS = 0.5
+THUMBNAILS_MOST = 24
+
+
+class State(StrEnum):
+    """What a run is doing as a whole."""
+
+    IDLE = "idle"
+    RUNNING = "running"
+    WAITING = "waiting"  # for the network or the clock
+    DONE = "done"
+    ERROR = "error"
+    INTERRUPTED = "interrupted"
+
+
+class Step(StrEnum):
+    """The step of a run that is furthest behind."""
+
+    WATCH = "watch"
+    SCAN = "scan"
+    INGEST = "ingest"
+    PROCESS = "process"
+    GALLERY = "gallery"
+    UPLOAD = "upload"
+    PUBLISH = "publish"
+    DONE = "done"
+
+
+class CardState(StrEnum):
+    """Whether a card is there, and whether it may be pulled."""
+
+    NONE = "none"
+    READING = "reading"
+    SAFE = "safe"
+    REMOVED = "removed"
+    EJECTED = "ejected"
+    REJECTED = "rejected"
+
+
+# The most urgent first: what an owner must see, whatever else goes on.
+_URGENCY = (State.ERROR, State.RUNNING, State.WAITING, State.INTERRUPTED, State.DONE, State.IDLE)
+_FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
+
+
+@dataclass(frozen=True)
+class CardStatus:
+    """The card of a run. `files` counts its media files, `saved` those of them that are safe on disk."""
+
+    label: str | None = None
+    device: str | None = None
+    state: CardState = CardState.NONE
+    reason: str | None = None
+    files: int = 0
+    saved: int = 0
+    safe_to_format: bool = False
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Files of this run, by how far they came; `uploaded` counts objects."""
+
+    discovered: int = 0
+    new: int = 0
+    skipped: int = 0
+    ingested: int = 0
+    verified: int = 0
+    processed: int = 0
+    uploaded: int = 0
+    failed: int = 0
+
+
+@dataclass(frozen=True)
+class Bytes:
+    """How much of the card was read."""
+
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What went wrong, in words; `code` is the exit code."""
+
+    code: int
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True)
+class Status:
+    """One record. Times are RFC 3339; `progress` runs from 0 to 1."""
+
+    version: int = VERSION
+    state: State = State.IDLE
+    step: Step = Step.WATCH
+    message: str = ""
+    session_id: str | None = None
+    session_dir: str | None = None
+    receipt: str | None = None
+    card: CardStatus = field(default_factory=CardStatus)
+    disk_free_bytes: int = 0
+    thumbnails: tuple[str, ...] = ()
+    counts: Counts = field(default_factory=Counts)
+    bytes: Bytes = field(default_factory=Bytes)
+    progress: float = 0.0
+    eta_seconds: int | None = None
+    url: str | None = None
+    short_url: str | None = None
+    expires_at: str | None = None
+    error: Problem | None = None
+    updated_at: str = ""
+
+
+Listener = Callable[[Status], None]
+
+
+class StatusRecord:
+    """The record of one run, kept up to date in the background until it is closed. Threads may share it."""
+
+    def __init__(self, path: Path, run_id: str, disk: Path, listeners: tuple[Listener, ...] = ()) -> None:
+        """Begin a record that goes into the status file `path`; `disk` is where free space is measured."""
+        self._board = _Board(path)
+        self._run_id = run_id
+        self._disk = disk
+        self._listeners = listeners
+        self._lock = threading.Lock()
+        self._status = Status()
+        self._dirty = threading.Event()
+        self._closed = threading.Event()
+        self._alive = self._board.register(run_id)
+        self._ticker = threading.Thread(target=self._tick, name="status", daemon=True)
+        self._ticker.start()
+
+    @property
+    def status(self) -> Status:
+        """The record as it stands."""
+        with self._lock:
+            return self._status
+
+    def change(self, **fields: Any) -> None:
+        """Set fields of the record."""
+        with self._lock:
+            before, self._status = self._status, replace(self._status, **fields)
+        if self._status != before:
+            self._dirty.set()
+
+    def change_card(self, **fields: Any) -> None:
+        """Set fields of the record's card."""
+        with self._lock:
+            self._status = replace(self._status, card=replace(self._status.card, **fields))
+        self._dirty.set()
+
+    def add(self, **counts: int) -> None:
+        """Add to counts."""
+        with self._lock:
+            now = {name: getattr(self._status.counts, name) + more for name, more in counts.items()}
+            self._status = replace(self._status, counts=replace(self._status.counts, **now))
+        self._dirty.set()
+
+    def add_bytes(self, more: int) -> None:
+        """Count bytes that were read from the card."""
+        with self._lock:
+            self._status = replace(self._status, bytes=replace(self._status.bytes, done=self._status.bytes.done + more))
+        self._dirty.set()
+
+    def close(self) -> None:
+        """Write the last word and end."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._dirty.set()
+        self._ticker.join()
+        self._write()
+        self._board.retire(self._run_id, self._alive)
+
+    def clear_finished(self) -> None:
+        """Take the records of runs that have ended off the board."""
+        self._board.clear_finished()
+        self._dirty.set()
+
+    def _tick(self) -> None:
+        while not self._closed.is_set():
+            self._dirty.wait()
+            if not self._closed.is_set():
+                self._dirty.clear()
+                self._write()
+                self._closed.wait(_INTERVAL_SECONDS)
+
+    def _write(self) -> None:
+        with self._lock:
+            free = shutil.disk_usage(self._disk).free if self._disk.exists() else 0
+            self._status = replace(self._status, disk_free_bytes=free, updated_at=_now())
+            status = self._status
+        for listener in self._listeners:
+            listener(status)
+        try:
+            self._board.post(self._run_id, status)
+        except OSError as error:  # a full disk must not end a run that is saving photos elsewhere
+            logger.warning("The status could not be written: %s", error)
+
+
+class _Board:
+    """The directory `status.d` and the file `status.json` that is merged from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._directory = path.parent / "status.d"
+        self._directory.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with (self._directory / ".lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+    def register(self, run_id: str) -> int:
+        """Announce a live run; a run that starts while no other is active begins with a clean board."""
+        with self._locked():
+            active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
+            if not active and not run_id.startswith("watch"):
+                self._drop_finished()
+            fd = os.open(self._directory / f"{run_id}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return fd
+
+    def retire(self, run_id: str, fd: int) -> None:
+        """Release a run's sign of life; its record stays, unless it only ever waited."""
+        with self._locked():
+            record = self._read(run_id)
+            if record and record.get("state") == State.IDLE:
+                (self._directory / f"{run_id}.json").unlink(missing_ok=True)
+            (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
+            os.close(fd)
+
+    def post(self, run_id: str, status: Status) -> None:
+        """Write a run's record, then the merge, not sooner than half a second after the last one."""
+        record = json.dumps(asdict(status))
+        with self._locked():
+            durable.write_lightly(self._directory / f"{run_id}.json", record)
+            time.sleep(self._seconds_to_wait())
+            durable.write_lightly(self._path, json.dumps(self._merged(), indent=1) + "\n")
+
+    def clear_finished(self) -> None:
+        """Remove the records of runs that have ended."""
+        with self._locked():
+            self._drop_finished()
+
+    def _seconds_to_wait(self) -> float:
+        try:
+            age = time.time() - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+        return _INTERVAL_SECONDS - age if 0 <= age < _INTERVAL_SECONDS else 0.0
+
+    def _records(self) -> list[str]:
+        return sorted(file.stem for file in self._directory.glob("*.json"))
+
+    def _read(self, run_id: str) -> dict[str, Any] | None:
+        try:
+            record = json.loads((self._directory / f"{run_id}.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and "state" in record else None
+
+    def _is_alive(self, run_id: str) -> bool:
+        try:
+            with (self._directory / f"{run_id}.lock").open("r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _drop_finished(self) -> None:
+        for run_id in self._records():
+            if not self._is_alive(run_id):
+                (self._directory / f"{run_id}.json").unlink(missing_ok=True)
+                (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
+
+    def _merged(self) -> dict[str, Any]:
+        records = [self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))]
+        if not records:
+            return asdict(Status(updated_at=_now())) | {"runs": []}
+        records.sort(key=lambda record: record["updated_at"], reverse=True)
+        records.sort(key=lambda record: _URGENCY.index(record["state"]))
+        runs = [record for record in records if record["state"] != State.IDLE]
+        return records[0] | {"runs": runs if len(runs) > 1 else []}
+
+    def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
+        if record["state"] in _FINAL or self._is_alive(run_id):
+            return record
+        return record | {
+            "state": State.INTERRUPTED,
+            "message": "Interrupted. What was saved is safe; the rest goes on at the next start.",
+        }
+
+
+def read(path: Path) -> dict[str, Any]:
+    """Return the merged status as last written; an idle one where there is none."""
+    with contextlib.suppress(OSError, ValueError):
+        record = json.loads(path.read_text())
+        if isinstance(record, dict):
+            return record
+    return asdict(Status()) | {"runs": []}
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,124 @@
+"""What a store may answer, in our own words: every error of the S3 client becomes one of errors.py.
+
+Source of the codes: Amazon S3 API reference, "Error responses".
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from ghostroll.errors import ConfigurationError, CredentialsRefused, FileFailed, GhostrollError, StoreUnreachable
+
+_REFUSED = frozenset(
+    (
+        "AccessDenied AccountProblem AllAccessDisabled ExpiredToken InvalidAccessKeyId InvalidSecurity InvalidToken "
+        "NotSignedUp SignatureDoesNotMatch TokenRefreshRequired UnauthorizedAccess UnauthorizedAccessException"
+    ).split()
+)
+_WRONG_REGION = frozenset(
+    "AuthorizationHeaderMalformed AuthorizationQueryParametersError IllegalLocationConstraintException "
+    "PermanentRedirect".split()
+)
+_BAD_BODY = frozenset("BadDigest EntityTooLarge InvalidDigest KeyTooLongError XAmzContentSHA256Mismatch".split())
+_TRY_LATER = frozenset(
+    "IncompleteBody InternalError OperationAborted RequestTimeout ServiceUnavailable SlowDown TemporaryRedirect "
+    "Throttling ThrottlingException TooManyRequests".split()
+)
+_SERVER_ERROR = 500
+_REGION_IN_TEXT = re.compile(r"expecting '([a-z0-9-]+)'")
+_CLOCK_HINT = "Set the clock of this machine (`timedatectl`); the photos are saved and are shared afterwards."
+_PORTAL_HINT = (
+    "Something else answers in its place: a network that wants a login page first, or a wrong s3_endpoint_url. "
+    "The photos are saved and are shared as soon as the store answers."
+)
+
+
+@contextmanager
+def in_our_words(store: str, bucket: str) -> Iterator[None]:
+    """Turn every error of the S3 client inside into one of ours; `store` is the address to name."""
+    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415 - slow to import
+    from urllib3.exceptions import HTTPError  # noqa: PLC0415
+
+    try:
+        yield
+    except ClientError as error:
+        raise of_answer(store, bucket, error.response) from error
+    except BotoCoreError as error:
+        raise _of_client(store, error) from error
+    except HTTPError as error:
+        raise _unreachable(store, type(error).__name__) from error
+
+
+def of_answer(store: str, bucket: str, answer: Mapping[str, Any]) -> GhostrollError:
+    """Return the error that an answer of the store means, in the form botocore parses it to."""
+    error, metadata = answer.get("Error", {}), answer.get("ResponseMetadata", {})
+    code, text = str(error.get("Code", "")), str(error.get("Message", "")).rstrip(".")
+    status = int(metadata.get("HTTPStatusCode", 0))
+    region = error.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
+    if code == "RequestTimeTooSkewed":
+        return StoreUnreachable("The store refuses us because our clock is wrong.", hint=_CLOCK_HINT)
+    if code == "NoSuchBucket":
+        return ConfigurationError(f"s3_bucket: there is no bucket named {bucket} at {store}.")
+    if code in _WRONG_REGION or region and status in (301, 400):
+        return _wrong_region(bucket, region, text)
+    if code in _REFUSED or status in (401, 403):
+        return CredentialsRefused(f"The store refuses our credentials: {_what(code, text, status)}.")
+    if code in _BAD_BODY:
+        return FileFailed(f"The store refuses the file: {_what(code, text, status)}.")
+    if code in _TRY_LATER or status >= _SERVER_ERROR:
+        return _unreachable(store, _what(code, text, status))
+    if not code or code.isdigit():
+        return StoreUnreachable(f"{store} does not answer like an S3 store (HTTP {status}).", hint=_PORTAL_HINT)
+    return ConfigurationError(f"The store refuses the request: {_what(code, text, status)}.")
+
+
+def not_a_store(store: str) -> StoreUnreachable:
+    """Return the error for a success that no S3 store would give."""
+    return StoreUnreachable(f"{store} does not answer like an S3 store.", hint=_PORTAL_HINT)
+
+
+def _wrong_region(bucket: str, region: object, text: str) -> ConfigurationError:
+    match = _REGION_IN_TEXT.search(text)
+    right = region or (match[1] if match else None)
+    where = f"the bucket {bucket} is in {right}" if right else f"the bucket {bucket} is in another region ({text})"
+    return ConfigurationError(f"s3_region: {where}.", hint=f"Set s3_region to {right}." if right else "")
+
+
+def _of_client(store: str, error: Exception) -> GhostrollError:
+    """Return the error that the client had before or instead of an answer."""
+    from botocore import exceptions as names  # noqa: PLC0415 - slow to import
+    from botocore.parsers import ResponseParserError  # noqa: PLC0415
+
+    if isinstance(error, names.NoCredentialsError | names.PartialCredentialsError):
+        return CredentialsRefused(f"There are no complete credentials for the store: {_plain(error)}.")
+    if isinstance(error, names.SSLError):
+        return StoreUnreachable(f"No safe connection to {store}: {_plain(error)}.", hint=_PORTAL_HINT)
+    if isinstance(error, names.HTTPClientError | names.ConnectionError):
+        return _unreachable(store, type(error).__name__)
+    if isinstance(error, ResponseParserError):
+        return not_a_store(store)
+    if isinstance(
+        error,
+        names.CredentialRetrievalError
+        | names.MetadataRetrievalError
+        | names.ProfileNotFound
+        | names.SSOError
+        | names.UnauthorizedSSOTokenError
+        | names.TokenRetrievalError,
+    ):
+        return CredentialsRefused(f"The credentials cannot be obtained: {_plain(error)}.")
+    return ConfigurationError(f"The store cannot be used as configured: {_plain(error)}.")
+
+
+def _unreachable(store: str, why: str) -> StoreUnreachable:
+    return StoreUnreachable(f"The store {store} is out of reach ({why}).")
+
+
+def _what(code: str, text: str, status: int) -> str:
+    return ", ".join(part for part in (code or f"HTTP {status}", text) if part)
+
+
+def _plain(error: Exception) -> str:
+    """Return an error's own text as one line without a full stop."""
+    return " ".join(str(error).split()).rstrip(".")

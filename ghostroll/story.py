@@ -1,0 +1,143 @@
+"""What a run tells its owner: the words of its status and log at each turn, and its summary."""
+
+import time
+from datetime import datetime
+
+from ghostroll.card import Scan, Volume
+from ghostroll.errors import CardFailed, GhostrollError, Interrupted, NotSharedYet
+from ghostroll.log import logger, printable
+from ghostroll.plan import Plan
+from ghostroll.run import Run, Summary
+from ghostroll.session import Session
+from ghostroll.status import Bytes, CardState, Problem, State, Step
+
+_NAMED_MOST = 5
+
+
+def card_found(run: Run, volume: Volume, found: Scan) -> None:
+    """A card was listed."""
+    logger.info("Card %s at %s: %s.", printable(volume.label), printable(str(volume.root)), _files(len(found.files)))
+    if found.ignored:
+        logger.info("%s of the camera's or a computer's own book-keeping left aside.", _files(found.ignored))
+    for unreadable in found.unreadable:
+        run.report_failure("", unreadable.path, "scan", unreadable.reason)
+    if found.outside:
+        names = ", ".join(printable(path) for path in found.outside[:_NAMED_MOST])
+        more = ", …" if len(found.outside) > _NAMED_MOST else ""
+        logger.warning("Not saved, since outside the media folders: %s: %s%s", _files(len(found.outside)), names, more)
+    run.record.change(state=State.RUNNING, step=Step.SCAN, message="Looking at the card: keep it in.")
+    run.record.change_card(
+        label=printable(volume.label), device=volume.device, state=CardState.READING, files=len(found.files)
+    )
+    run.record.add(discovered=len(found.files))
+
+
+def planned(run: Run, plan: Plan) -> None:
+    """It is known what has to be read."""
+    run.record.add(skipped=len(plan.known))
+    run.record.change_card(saved=len(plan.known))
+    run.record.change(bytes=Bytes(0, plan.bytes_to_read))
+    if plan.to_read:
+        logger.info("%s to read; %s saved before.", _files(len(plan.to_read)), _files(len(plan.known)))
+
+
+def card_released(run: Run, found: Scan) -> None:
+    """The card was read; it may be pulled."""
+    card = run.record.status.card
+    if card.state is CardState.REMOVED:
+        return
+    verified = " and verified" if run.settings.verify == "readback" else ""
+    logger.info("Safe to remove: %d of %d files on the card are saved%s.", card.saved, card.files, verified)
+    if card.safe_to_format and found.files:
+        logger.info("Safe to format: every file on the card has a verified copy on this disk.")
+
+
+def resumed(run: Run, session: Session) -> None:
+    """An earlier session goes on."""
+    logger.info("Finishing %s.", session.session_id)
+    run.record.change(state=State.RUNNING, step=Step.PROCESS, message="Finishing an earlier session.")
+
+
+def shared(run: Run, session: Session, url: str, expires_at: datetime, terminal_qr: str) -> None:
+    """The link works."""
+    pictures = len(run.catalog.shots(session.session_id))
+    logger.info("Shared: %d pictures, until %s.", pictures, expires_at.astimezone().strftime("%A %d %B %Y, %H:%M"))
+    logger.info("%s", url)
+    logger.debug("The link as a code:\n%s", terminal_qr)
+
+
+def nothing_new(run: Run) -> Summary:
+    """Nothing on the card is new."""
+    card = run.record.status.card
+    last = run.catalog.latest_share()
+    message = f"Nothing new: all {card.files} files on the card were saved before."
+    logger.info("%s", message)
+    run.record.change(
+        state=State.DONE,
+        step=Step.DONE,
+        message=message,
+        progress=1.0,
+        url=last.url if last else None,
+        expires_at=last.expires_utc if last else None,
+    )
+    return summary(run, None)
+
+
+def ended(run: Run, session: Session) -> Summary:
+    """Everything that could be done is done."""
+    problem = worst_problem(run)
+    if problem:
+        failed(run, problem)
+    else:
+        counts = run.record.status.counts
+        without = f" {counts.failed} could not be used; see the log." if counts.failed else ""
+        message = f"Done: {counts.processed} pictures shared.{without}"
+        run.record.change(state=State.DONE, step=Step.DONE, message=message, progress=1.0, eta_seconds=0)
+        logger.info("%s", message)
+    return summary(run, session)
+
+
+def failed(run: Run, error: GhostrollError) -> None:
+    """Something kept the run from its end."""
+    waiting = isinstance(error, NotSharedYet)
+    state = State.INTERRUPTED if isinstance(error, Interrupted) else State.WAITING if waiting else State.ERROR
+    run.record.change(
+        state=state,
+        message=str(error),
+        eta_seconds=None,
+        error=Problem(error.exit_code, str(error), error.hint),
+    )
+    if isinstance(error, CardFailed):
+        run.record.change_card(state=CardState.REMOVED, reason=str(error))
+
+
+def worst_problem(run: Run) -> GhostrollError | None:
+    """Return the problem whose exit code the run ends with."""
+    return next((problem for problem in run.problems if problem.exit_code == run.exit_code), None)
+
+
+def summary(run: Run, session: Session | None) -> Summary:
+    """Return the outcome so far."""
+    status = run.record.status
+    row = run.catalog.session(session.session_id) if session else None
+    counts = status.counts
+    return Summary(
+        session_id=session.session_id if session else None,
+        session_dir=str(session.directory) if session else None,
+        state=status.state,
+        discovered=counts.discovered,
+        new=counts.discovered - counts.skipped,
+        skipped=counts.skipped,
+        ingested=counts.ingested,
+        derived=counts.processed,
+        uploaded=counts.uploaded,
+        failed=tuple(run.failures),
+        bytes=status.bytes.done,
+        url=row.url if row else None,
+        expires_at=row.expires_utc if row else None,
+        seconds=round(time.monotonic() - run.started, 3),
+    )
+
+
+def _files(number: int) -> str:
+    return f"{number:,} file" if number == 1 else f"{number:,} files"

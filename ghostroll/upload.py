@@ -1,0 +1,171 @@
+"""The upload stage: brings every derivative that the catalog has pending into the store, patiently."""
+
+import random
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+from ghostroll.catalog import Catalog, Derivative
+from ghostroll.errors import FileFailed, Interrupted, StoreUnreachable
+from ghostroll.log import logger
+from ghostroll.session import Session
+from ghostroll.status import StatusRecord
+
+if TYPE_CHECKING:
+    from ghostroll.store import Store
+
+T = TypeVar("T")
+
+_POLL_SECONDS = 0.2
+_FIRST_PAUSE_SECONDS = 0.5
+_LONGEST_PAUSE_SECONDS = 10.0
+# Derivatives never change under their key; the link is as private as the page.
+PICTURE_CACHE_CONTROL = "private, max-age=604800, immutable"
+
+
+@dataclass
+class Patience:
+    """Tries again while the store is out of reach, with growing pauses, until `seconds` after `begin`.
+
+    Before `begin` there is no limit: as long as the card is being saved, the store may take its time.
+    """
+
+    seconds: float
+    stop: threading.Event
+    waiting: Callable[[StoreUnreachable | None], None]
+    _deadline: float | None = None
+
+    def begin(self) -> None:
+        """Start the time that is left."""
+        self._deadline = time.monotonic() + self.seconds
+
+    def keep_trying(self, action: Callable[[], T]) -> T:
+        """Return what `action` returns; raises StoreUnreachable once patience is over, Interrupted on a stop."""
+        pause = _FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                result = action()
+            except StoreUnreachable as error:
+                if self._deadline is not None and time.monotonic() >= self._deadline:
+                    raise
+                self.waiting(error)
+                self._pause(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            else:
+                self.waiting(None)
+                return result
+
+    def _pause(self, seconds: float) -> None:
+        """Wait, with jitter so that several runs don't knock at once, but not past the deadline."""
+        seconds *= random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
+        if self._deadline is not None:
+            seconds = min(seconds, max(0.05, self._deadline - time.monotonic()))
+        if self.stop.wait(seconds):
+            raise Interrupted("The upload was interrupted.")
+
+
+@dataclass
+class UploadStage:
+    """Uploads one session's derivatives."""
+
+    session: Session
+    catalog: Catalog
+    record: StatusRecord
+    patience: Patience
+    workers: int
+    stop: threading.Event
+    woken: threading.Event = field(default_factory=threading.Event)
+
+    def run(self, store: "Store", more_to_come: Callable[[], bool]) -> None:
+        """Upload what is pending, until nothing is and no more will come.
+
+        Raises StoreUnreachable, CredentialsRefused, ConfigurationError, Interrupted.
+        """
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="upload") as pool:
+            while True:
+                last_round = not more_to_come()
+                idle = self.patience.keep_trying(lambda: self._round(store, pool))
+                if idle and last_round:
+                    return
+                if idle:
+                    self.woken.wait(_POLL_SECONDS)
+                    self.woken.clear()
+                if self.stop.is_set():
+                    raise Interrupted("The upload was interrupted.")
+
+    def _round(self, store: "Store", pool: ThreadPoolExecutor) -> bool:
+        """Upload until nothing is pending; return whether there was nothing to do. The first error ends the round."""
+        flying: dict[Future[None], Derivative] = {}
+        error: BaseException | None = None
+        idle = True
+        while True:
+            if error is None and not self.stop.is_set():
+                self._send_off(store, pool, flying)
+            if not flying:
+                break
+            idle = False
+            done, _ = wait(flying, timeout=_POLL_SECONDS, return_when=FIRST_COMPLETED)
+            landed = [(future, flying.pop(future)) for future in done]
+            self._record(store, [derivative for future, derivative in landed if future.exception() is None])
+            for future, derivative in landed:
+                if isinstance(failed := future.exception(), FileFailed):
+                    self._make_anew(derivative, failed)
+                else:
+                    error = error or failed
+        if error:
+            raise error
+        return idle
+
+    def _send_off(self, store: "Store", pool: ThreadPoolExecutor, flying: dict[Future[None], Derivative]) -> None:
+        most = 2 * self.workers
+        if len(flying) > self.workers:
+            return
+        keys = {derivative.s3_key for derivative in flying.values()}
+        for derivative in self.catalog.pending_uploads(self.session.session_id, store.identity, most + len(flying)):
+            if derivative.s3_key not in keys and len(flying) < most:
+                flying[pool.submit(self._put, store, derivative)] = derivative
+
+    def _put(self, store: "Store", derivative: Derivative) -> None:
+        places = {"share": self.session.share_image, "thumb": self.session.thumbnail}
+        store.put(
+            derivative.s3_key,
+            places[derivative.role](derivative.name),
+            sha256=derivative.sha256,
+            size_bytes=derivative.size_bytes,
+            content_type="image/jpeg",
+            cache_control=PICTURE_CACHE_CONTROL,
+        )
+
+    def _make_anew(self, derivative: Derivative, error: FileFailed) -> None:
+        """A derivative is not on disk as it was recorded: its original, which is safe, gets new ones."""
+        logger.warning("%s It is made anew.", error)
+        self.catalog.render_again(self.session.session_id, derivative.path)
+
+    def _record(self, store: "Store", uploaded: list[Derivative]) -> None:
+        if uploaded:
+            self.catalog.record_uploaded(
+                store.identity, [(each.s3_key, each.sha256, each.size_bytes) for each in uploaded]
+            )
+            self.record.add(uploaded=len(uploaded))
+
+
+def refill(session: Session, catalog: Catalog, store: "Store") -> bool:
+    """Forget uploads that the store does not have as we sent them; return whether any were missing.
+
+    A store that does not let us list is believed.
+    """
+    present = store.listing(session.key_prefix)
+    if present is None:
+        return False
+    missing = [
+        key
+        for key, size_bytes in catalog.uploads(session.key_prefix, store.identity).items()
+        if present.get(key) != size_bytes
+    ]
+    if missing:
+        logger.warning("%d of this session's files are missing in the store: they are sent again.", len(missing))
+        catalog.forget_uploads(missing)
+    return bool(missing)
