@@ -1,39 +1,31 @@
 """The embedded store: an S3 server of our own where no bucket is configured.
 
 One process serves a base directory, and all others use it. Who serves holds a lock; the server inherits it
-and dies with its owner, so a lock that can be had means that nobody serves.
+and dies with its owner, so that a lock which can be had means that nobody serves.
 """
 
 import fcntl
-import json
 import os
-import socket
-import subprocess
-import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
+from threading import Lock
 
-from ghostroll import weed
+from ghostroll import lan, weed
 from ghostroll.config import Settings
-from ghostroll.durable import write_atomically
 from ghostroll.endpoint import StoreEndpoint
 from ghostroll.errors import ConfigurationError, StoreUnreachable
 from ghostroll.log import logger
+from ghostroll.weed_process import WeedProcess, note_port, port_of, serves
 
 TOO_LITTLE_MEMORY = (
-    "This machine has too little memory to run the embedded store unasked; "
+    "This machine has too little memory to run the embedded store unasked: "
     "`ghostroll store` starts it, or set s3_bucket to a bucket of your own."
 )
 # A Raspberry Pi with 1 GB reports about 900 MiB, one with 512 MB about 430.
 _ENOUGH_MEMORY_BYTES = 768 << 20
+# A Pi that boots reads 150 MB of program from its microSD card first.
 _START_SECONDS = 60
-_STOP_SECONDS = 5
-_LOG_BYTES_MOST = 4 << 20
-_LOOPBACK_NAMES = frozenset(("127.0.0.1", "localhost", "::1"))
 
 
 def may_start_unasked() -> bool:
@@ -45,7 +37,7 @@ def may_start_unasked() -> bool:
 def serve(settings: Settings, *, asked: bool = False) -> Iterator["EmbeddedStore"]:
     """Have the store of `settings.base_dir` served: by whoever does already, else by this process until the end.
 
-    Raises ConfigurationError when the port is taken, or when there is too little memory and nobody `asked`;
+    Raises ConfigurationError when the port is taken, or when memory is short and nobody `asked`;
     StoreUnreachable when the server does not come up.
     """
     store = EmbeddedStore(settings, asked=asked)
@@ -64,20 +56,32 @@ class EmbeddedStore:
         self._asked = asked
         self._directory = settings.base_dir / "store"
         self._lock_fd: int | None = None
-        self._server: subprocess.Popen[bytes] | None = None
-        self._guard = threading.Lock()
-        for directory in (settings.base_dir, self._directory, self._directory / "data"):
-            directory.mkdir(mode=0o755 if directory == settings.base_dir else 0o700, parents=True, exist_ok=True)
-        self._directory.chmod(0o700)
+        self._server: WeedProcess | None = None
+        self._door: lan.Door | None = None
+        self._guard = Lock()
+        try:
+            settings.base_dir.mkdir(parents=True, exist_ok=True)
+            for directory in (self._directory, self._directory / "data"):
+                directory.mkdir(mode=0o700, exist_ok=True)
+            self._directory.chmod(0o700)
+        except OSError as error:
+            raise ConfigurationError(
+                f"base_dir: no store can be kept in {self._directory}: {error.strerror}."
+            ) from error
+
+    @property
+    def is_owner(self) -> bool:
+        """Whether this process is the one that serves."""
+        return self._lock_fd is not None
 
     @property
     def endpoint(self) -> StoreEndpoint:
         """Where the store serves now; the advertised address is looked up each time, since it may change."""
         keys = weed.keys_of(self._directory)
-        local_port = json.loads((self._directory / "serving.json").read_text())["s3_port"]
+        host = lan.advertised_host(self._settings.store_host)
         return StoreEndpoint(
-            url=f"http://{advertised_host(self._settings.store_host)}:{self._settings.store_port}",
-            local_url=f"http://127.0.0.1:{local_port}",
+            url=f"http://{host}:{self._settings.store_port}",
+            local_url=f"http://127.0.0.1:{port_of(self._directory)}",
             bucket=weed.BUCKET,
             region=weed.REGION,
             access_key=keys.access_key,
@@ -85,22 +89,31 @@ class EmbeddedStore:
             identity=f"embedded:{keys.store_id}/{weed.BUCKET}",
         )
 
-    @property
-    def is_owner(self) -> bool:
-        """Whether this process is the one that serves."""
-        return self._lock_fd is not None
-
     def ensure_running(self) -> None:
-        """Start the server if nobody serves, or if it died. Cheap when all is well."""
+        """Return when the store serves: start it if nobody does, or again if it died. Cheap when all is well."""
         with self._guard:
-            if self._server is not None and self._server.poll() is None:
-                return
-            if self._lock_fd is None and not self._take_lock():
-                return
-            if not (self._asked or may_start_unasked()):
-                self._release_lock()
-                raise ConfigurationError(TOO_LITTLE_MEMORY)
-            self._start()
+            until = time.monotonic() + _START_SECONDS
+            while not serves(self._directory):
+                if self._has_ended() and (self.is_owner or self._take_lock()):
+                    self._start()
+                    return
+                if time.monotonic() > until:
+                    self._give_up()
+                time.sleep(0.1)
+
+    def close(self) -> None:
+        """Stop the server if it is ours."""
+        with self._guard:
+            self._stop()
+            self._release_lock()
+
+    def _has_ended(self) -> bool:
+        return self._server is None or not self._server.is_alive
+
+    def _give_up(self) -> None:
+        """Raise, after ending a server of ours that no longer answers, so that the next call starts another."""
+        self._stop()
+        raise StoreUnreachable("The embedded store runs but does not answer.")
 
     def _take_lock(self) -> bool:
         fd = os.open(self._directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -118,93 +131,51 @@ class EmbeddedStore:
             self._lock_fd = None
 
     def _start(self) -> None:
-        keys = weed.keys_of(self._directory)
-        weed.write_identities(self._directory, keys)
-        port = self._settings.store_port
-        _require_free(port)
-        write_atomically(self._directory / "serving.json", json.dumps({"s3_port": port}), mode=0o600)
-        with (self._directory / "weed.log").open("ab") as log:
-            if log.tell() > _LOG_BYTES_MOST:
-                log.truncate(0)
-            self._server = subprocess.Popen(  # noqa: S603 - our own program
-                weed.command(os.getpid(), port),
-                cwd=self._directory,
-                env=weed.environment(self._directory, keys),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[self._lock_fd] if self._lock_fd is not None else [],
-                start_new_session=True,
-            )
-        self._wait_until_ready(port)
-        logger.info("The embedded store serves at %s.", self.endpoint.url)
-
-    def _wait_until_ready(self, port: int) -> None:
-        """Wait until the server refuses strangers and has our bucket."""
-        until = time.monotonic() + _START_SECONDS
-        while time.monotonic() < until:
-            if self._server is None or self._server.poll() is not None:
-                break
-            if _answers(port):
-                return
-            time.sleep(0.05)
-        last = _last_line(self._directory / "weed.log")
-        self._stop()
-        raise StoreUnreachable(f"The embedded store does not start: {last}")
-
-    def _stop(self) -> None:
-        if self._server is None:
-            return
-        self._server.terminate()
+        """Start the server; whatever fails, the lock is not kept without one."""
         try:
-            self._server.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-            self._server.wait()
-        self._server = None
-
-    def close(self) -> None:
-        """Stop the server if it is ours."""
-        with self._guard:
+            self._require_memory()
+            self._stop()
+            port = self._open_door()
+            note_port(self._directory, port)
+            self._server = WeedProcess(self._directory, port, inherited_fd=self._lock_fd)
+            self._wait_until_ready(self._server)
+        except BaseException:
             self._stop()
             self._release_lock()
+            raise
+        logger.info("The embedded store serves at %s.", self.endpoint.url)
 
+    def _require_memory(self) -> None:
+        if not (self._asked or may_start_unasked()):
+            raise ConfigurationError(TOO_LITTLE_MEMORY)
 
-def advertised_host(store_host: str) -> str:
-    """Return the address that links name; for `auto` the local network's, else loopback when there is none."""
-    if store_host != "auto":
-        return store_host
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError):
-        # Connecting a datagram socket sends nothing: it only asks the routing table (RFC 5737 address).
-        probe.connect(("192.0.2.1", 9))
-        return str(probe.getsockname()[0])
-    return "127.0.0.1"
-
-
-def _require_free(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    def _open_door(self) -> int:
+        """Return the loopback port for S3: the advertised one itself, or one behind a door to the network."""
+        port = self._settings.store_port
         try:
-            probe.bind(("127.0.0.1", port))
+            if lan.is_loopback(self._settings.store_host):
+                weed.require_free(port)
+                return port
+            behind = weed.free_ports(1)[0]
+            self._door = lan.Door(port, behind)
         except OSError as error:
             raise ConfigurationError(
-                f"store_port: port {port} is taken by another program ({error.strerror}).",
-                hint="Set store_port to another port.",
+                f"store_port: port {port} cannot be had: {error.strerror}.", hint="Set store_port to another port."
             ) from error
+        return behind
 
+    def _wait_until_ready(self, server: WeedProcess) -> None:
+        until = time.monotonic() + _START_SECONDS
+        while server.is_alive and time.monotonic() < until:
+            if serves(self._directory):
+                return
+            time.sleep(0.05)
+        raise StoreUnreachable(f"The embedded store does not start: {server.last_words()}")
 
-def _answers(port: int) -> bool:
-    """Tell whether the S3 server is up, and has read its credentials: strangers get 403."""
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=2):
-            return False
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code == 403
-    except OSError:
-        return False
-
-
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return lines[-1][:300] if lines else "it says nothing."
+    def _stop(self) -> None:
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+        if self._server is not None:
+            self._server.stop()
+            self._server = None

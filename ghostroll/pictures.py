@@ -15,6 +15,7 @@ from typing import BinaryIO, Final
 
 from PIL import Image
 
+from ghostroll import jpegs
 from ghostroll.errors import FileFailed
 from ghostroll.media import Kind
 
@@ -51,10 +52,6 @@ _RESERVE_BYTES = 64 << 20
 
 # A preview is worth showing from here on, px of the long edge.
 _MIN_PREVIEW_EDGE = 320
-
-_END_OF_IMAGE = b"\xff\xd9"
-_MENDABLE_BYTES = 64 << 20
-_ZEROS_OF_AN_UNWRITTEN_TAIL = bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,15 +117,12 @@ def _decode(file: BinaryIO, coding: str, long_edge: int) -> Picture | None:
     if coding == "TIFF" and _is_raw_inside(image):
         return None
     size = image.size
-    box = _draft(image, long_edge)
+    box = jpegs.draft(image, long_edge) if coding == "JPEG" else None
     _refuse_too_large(image, size, coding)
-    try:
+    if coding == "JPEG":
+        image = jpegs.load(file, image, long_edge)
+    else:
         image.load()
-    except OSError as error:
-        mended = _mend(file, image, long_edge) if coding == "JPEG" and "truncated" in str(error) else None
-        if mended is None:
-            raise
-        image = mended
     orientation = _heif_orientation(file, image) if coding == "HEIF" else None
     # Pillow turns TIFF upright while it loads them: not the size from before.
     return Picture(image, size if box else image.size, box or (0, 0, *image.size), orientation)
@@ -167,34 +161,14 @@ def _is_raw_inside(image: Image.Image) -> bool:
     return _DNG_VERSION in tags or (_SUB_IFDS in tags and bool(tags.get(_NEW_SUBFILE_TYPE, 0) & 1))
 
 
-def _draft(image: Image.Image, long_edge: int) -> tuple[float, float, float, float] | None:
-    """Have a JPEG decoded at the smallest power of two that leaves `long_edge` px; return the box it fills.
-
-    The box must have the picture's shape: Pillow takes the shorter side's factor, and finds none in a square.
-    """
-    width, height = image.size
-    factor = max(width, height) / long_edge
-    if image.format not in ("JPEG", "MPO") or factor <= 1:
-        return None
-    drafted = image.draft(None, (max(1, int(width / factor)), max(1, int(height / factor))))
-    return drafted[1] if drafted else None
-
-
 def _refuse_too_large(image: Image.Image, size: tuple[int, int], coding: str) -> None:
     """Raise FileFailed where decoding would take more memory than there is. `size` is the full one, px."""
     pixels = size[0] * size[1]
     needed = image.width * image.height * _BYTES_PER_PIXEL[coding]
     if image.info.get("progressive"):
-        needed += int(pixels * _samples_per_pixel(image) * _BYTES_PER_COEFFICIENT)
+        needed += int(pixels * jpegs.samples_per_pixel(image) * _BYTES_PER_COEFFICIENT)
     if pixels > MAX_PIXELS or needed > _memory_bytes() - _RESERVE_BYTES:
         raise FileFailed(f"too large: {size[0]} x {size[1]} pixels")
-
-
-def _samples_per_pixel(image: Image.Image) -> float:
-    """Return how many numbers a JPEG holds for each pixel: 3, or 1.5 where its colours are subsampled 4:2:0."""
-    components: list[tuple[int, int, int, int]] = getattr(image, "layer", [])
-    factors = [horizontal * vertical for _, horizontal, vertical, _ in components]
-    return sum(factors) / max(factors, default=1)
 
 
 def _memory_bytes() -> int:
@@ -202,27 +176,6 @@ def _memory_bytes() -> int:
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     physical = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return physical // 2 if limit == resource.RLIM_INFINITY else limit
-
-
-def _mend(file: BinaryIO, image: Image.Image, long_edge: int) -> Image.Image | None:
-    """Return the picture of a JPEG that lacks only its end marker; None where pixels are missing, too.
-
-    Where all of the picture is there, whatever follows changes nothing. Where not, it becomes the missing
-    part: so the picture is decoded with different bytes behind it, and has to come out the same. A tail of
-    zeros would pass for picture, but is what a card leaves of a file that was never written to its end.
-    """
-    file.seek(0)
-    data = file.read(_MENDABLE_BYTES + 1).rstrip(b"\xff")
-    if image.info.get("progressive") or len(data) > _MENDABLE_BYTES or data.endswith(_ZEROS_OF_AN_UNWRITTEN_TAIL):
-        return None
-    candidates = []
-    for tail in (b"", b"\x55" * 64, b"\xaa" * 64):
-        candidate = _open(BytesIO(data + tail + _END_OF_IMAGE), "JPEG")
-        _draft(candidate, long_edge)
-        candidate.load()
-        candidates.append(candidate)
-    whole, *others = candidates
-    return whole if all(other.tobytes() == whole.tobytes() for other in others) else None
 
 
 def _load_raw(path: Path, long_edge: int) -> Picture:

@@ -39,6 +39,7 @@ def run_pipeline(run: Run, volume: Volume, *, session_id: str | None = None, reh
         settle_accounts(run, volume, found, plan, session)
         return story.nothing_new(run)
     with working_on(run, session), Stages(run, session) as stages:
+        story.session_begun(run, session, volume, plan)
         stages.start_saving(volume, found, plan, lambda: settle_accounts(run, volume, found, plan, session))
         stages.wait_for_pictures()
         if stages.is_saving:

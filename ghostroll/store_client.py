@@ -1,8 +1,10 @@
 """The S3 client: signature version 4, the bucket's own region, the right address, no needless round trip."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -42,18 +44,25 @@ class Connection:
         """Scheme and host of the store."""
         return self.client.meta.endpoint_url
 
+    @property
+    def is_embedded(self) -> bool:
+        """Whether the store is our own."""
+        return self.public_url is not None
+
+    def in_our_words(self) -> AbstractContextManager[None]:
+        """Turn every error of the client inside into one of ours."""
+        return in_our_words(self.address, self.bucket)
+
 
 def connect_embedded(settings: Settings, endpoint: StoreEndpoint) -> Connection:
     """Return a connection to the embedded store."""
     import boto3  # noqa: PLC0415 - slow to import
 
-    session = boto3.Session(
-        aws_access_key_id=endpoint.access_key,
-        aws_secret_access_key=endpoint.secret_key,
-        region_name=endpoint.region,
-    )
+    with in_our_words(endpoint.local_url, endpoint.bucket):
+        session = boto3.Session(aws_access_key_id=endpoint.access_key, aws_secret_access_key=endpoint.secret_key)
+        client = _client(session, settings, endpoint.region, endpoint.local_url, "path", proxies={})
     return Connection(
-        client=_client(session, settings, endpoint.region, endpoint.local_url, "path"),
+        client=client,
         bucket=endpoint.bucket,
         region=endpoint.region,
         identity=endpoint.identity,
@@ -106,7 +115,12 @@ def _addressed(session: "boto3.Session", settings: Settings, region: str, bucket
 
 
 def _client(
-    session: "boto3.Session", settings: Settings, region: str, endpoint_url: str | None, style: str
+    session: "boto3.Session",
+    settings: Settings,
+    region: str,
+    endpoint_url: str | None,
+    style: str,
+    proxies: dict[str, str] | None = None,
 ) -> "S3Client":
     from botocore.config import Config  # noqa: PLC0415 - slow to import
     from botocore.handlers import add_expect_header  # noqa: PLC0415
@@ -123,6 +137,7 @@ def _client(
         response_checksum_validation="when_required",
         connect_timeout=_CONNECT_TIMEOUT_SECONDS,
         read_timeout=_READ_TIMEOUT_SECONDS,
+        proxies=proxies,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=settings.upload_workers + 2,
     )
@@ -159,6 +174,6 @@ def _region_of(client: "S3Client", bucket: str) -> str:
     region = answer["ResponseMetadata"]["HTTPHeaders"].get("x-amz-bucket-region")
     if region:
         return str(region)
-    if answer["ResponseMetadata"]["HTTPStatusCode"] == 404:
+    if answer["ResponseMetadata"]["HTTPStatusCode"] == HTTPStatus.NOT_FOUND:
         answer["Error"]["Code"] = "NoSuchBucket"
     raise of_answer(client.meta.endpoint_url, bucket, answer)

@@ -6,9 +6,17 @@ Source of the codes: Amazon S3 API reference, "Error responses".
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any
 
-from ghostroll.errors import ConfigurationError, CredentialsRefused, FileFailed, GhostrollError, StoreUnreachable
+from ghostroll.errors import (
+    ConfigurationError,
+    CredentialsRefused,
+    FileFailed,
+    GhostrollError,
+    NotSharedYet,
+    StoreUnreachable,
+)
 
 _REFUSED = frozenset(
     (
@@ -16,16 +24,14 @@ _REFUSED = frozenset(
         "NotSignedUp SignatureDoesNotMatch TokenRefreshRequired UnauthorizedAccess UnauthorizedAccessException"
     ).split()
 )
-_WRONG_REGION = frozenset(
-    "AuthorizationHeaderMalformed AuthorizationQueryParametersError IllegalLocationConstraintException "
-    "PermanentRedirect".split()
-)
+_WRONG_REGION = frozenset(("IllegalLocationConstraintException", "PermanentRedirect"))
+_WRONG_TIME = frozenset(("ExpiredPresignRequest", "RequestExpired", "RequestNotValidYet", "RequestTimeTooSkewed"))
+_WRONG_TIME_TEXTS = ("Request has expired", "Request is not yet valid")
 _BAD_BODY = frozenset("BadDigest EntityTooLarge InvalidDigest KeyTooLongError XAmzContentSHA256Mismatch".split())
 _TRY_LATER = frozenset(
-    "IncompleteBody InternalError OperationAborted RequestTimeout ServiceUnavailable SlowDown TemporaryRedirect "
+    "IncompleteBody InternalError NoSuchUpload OperationAborted RequestTimeout ServiceUnavailable SlowDown TemporaryRedirect "
     "Throttling ThrottlingException TooManyRequests".split()
 )
-_SERVER_ERROR = 500
 _REGION_IN_TEXT = re.compile(r"expecting '([a-z0-9-]+)'")
 _CLOCK_HINT = "Set the clock of this machine (`timedatectl`); the photos are saved and are shared afterwards."
 _PORTAL_HINT = (
@@ -55,34 +61,46 @@ def of_answer(store: str, bucket: str, answer: Mapping[str, Any]) -> GhostrollEr
     error, metadata = answer.get("Error", {}), answer.get("ResponseMetadata", {})
     code, text = str(error.get("Code", "")), str(error.get("Message", "")).rstrip(".")
     status = int(metadata.get("HTTPStatusCode", 0))
+    what = ", ".join(part for part in (code or f"HTTP {status}", text) if part)
     region = error.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")
-    if code == "RequestTimeTooSkewed":
-        return StoreUnreachable("The store refuses us because our clock is wrong.", hint=_CLOCK_HINT)
+    if match := _REGION_IN_TEXT.search(text):
+        region = match[1]
     if code == "NoSuchBucket":
         return ConfigurationError(f"s3_bucket: there is no bucket named {bucket} at {store}.")
-    if code in _WRONG_REGION or region and status in (301, 400):
+    if code in _WRONG_REGION or (region and status in (301, 400)):
         return _wrong_region(bucket, region, text)
-    if code in _REFUSED or status in (401, 403):
-        return CredentialsRefused(f"The store refuses our credentials: {_what(code, text, status)}.")
-    if code in _BAD_BODY:
-        return FileFailed(f"The store refuses the file: {_what(code, text, status)}.")
-    if code in _TRY_LATER or status >= _SERVER_ERROR:
-        return _unreachable(store, _what(code, text, status))
-    if not code or code.isdigit():
-        return StoreUnreachable(f"{store} does not answer like an S3 store (HTTP {status}).", hint=_PORTAL_HINT)
-    return ConfigurationError(f"The store refuses the request: {_what(code, text, status)}.")
+    return _of_code(code, status, store, what, text)
 
 
-def not_a_store(store: str) -> StoreUnreachable:
-    """Return the error for a success that no S3 store would give."""
-    return StoreUnreachable(f"{store} does not answer like an S3 store.", hint=_PORTAL_HINT)
+def _of_code(code: str, status: int, store: str, what: str, text: str) -> GhostrollError:
+    found: GhostrollError
+    if code in _WRONG_TIME or text.startswith(_WRONG_TIME_TEXTS):
+        found = StoreUnreachable(f"The store finds our clock wrong ({what}).", hint=_CLOCK_HINT)
+    elif code in _REFUSED or status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+        found = CredentialsRefused(f"The store refuses our credentials: {what}.")
+    elif code in _BAD_BODY:
+        found = FileFailed(f"The store refuses the file: {what}.")
+    elif code == "NoSuchKey":
+        found = NotSharedYet(f"The store does not have the object: {what}.")
+    elif code in _TRY_LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and code != "NotImplemented"):
+        found = _unreachable(store, what)
+    elif not code or code.isdigit():
+        found = not_a_store(store, status)
+    else:
+        found = ConfigurationError(f"The store refuses the request: {what}.")
+    return found
 
 
-def _wrong_region(bucket: str, region: object, text: str) -> ConfigurationError:
-    match = _REGION_IN_TEXT.search(text)
-    right = region or (match[1] if match else None)
-    where = f"the bucket {bucket} is in {right}" if right else f"the bucket {bucket} is in another region ({text})"
-    return ConfigurationError(f"s3_region: {where}.", hint=f"Set s3_region to {right}." if right else "")
+def not_a_store(store: str, status: int = HTTPStatus.OK) -> StoreUnreachable:
+    """Return the error for an answer that no S3 store would give."""
+    return StoreUnreachable(f"{store} does not answer like an S3 store (HTTP {int(status)}).", hint=_PORTAL_HINT)
+
+
+def _wrong_region(bucket: str, region: str | None, text: str) -> ConfigurationError:
+    where = region or f"another region ({text})"
+    return ConfigurationError(
+        f"s3_region: the bucket {bucket} is in {where}.", hint=f"Set s3_region to {region}." if region else ""
+    )
 
 
 def _of_client(store: str, error: Exception) -> GhostrollError:
@@ -113,10 +131,6 @@ def _of_client(store: str, error: Exception) -> GhostrollError:
 
 def _unreachable(store: str, why: str) -> StoreUnreachable:
     return StoreUnreachable(f"The store {store} is out of reach ({why}).")
-
-
-def _what(code: str, text: str, status: int) -> str:
-    return ", ".join(part for part in (code or f"HTTP {status}", text) if part)
 
 
 def _plain(error: Exception) -> str:

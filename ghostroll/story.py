@@ -41,6 +41,18 @@ def planned(run: Run, plan: Plan) -> None:
         logger.info("%s to read; %s saved before.", _files(len(plan.to_read)), _files(len(plan.known)))
 
 
+def session_begun(run: Run, session: Session, volume: Volume, plan: Plan) -> None:
+    """A session takes what is new."""
+    logger.info(
+        "Session %s, receipt %s: %s from card %s.",
+        session.session_id,
+        session.receipt,
+        _files(len(plan.to_read)),
+        printable(volume.label),
+    )
+    run.record.change(step=Step.INGEST)
+
+
 def card_released(run: Run, found: Scan) -> None:
     """The card was read; it may be pulled."""
     card = run.record.status.card
@@ -60,8 +72,8 @@ def resumed(run: Run, session: Session) -> None:
 
 def shared(run: Run, session: Session, url: str, expires_at: datetime, terminal_qr: str) -> None:
     """The link works."""
-    pictures = len(run.catalog.shots(session.session_id))
-    logger.info("Shared: %d pictures, until %s.", pictures, expires_at.astimezone().strftime("%A %d %B %Y, %H:%M"))
+    until = expires_at.astimezone().strftime("%A %d %B %Y, %H:%M")
+    logger.info("The link to %s works, until %s:", _pictures(run, session), until)
     logger.info("%s", url)
     logger.debug("The link as a code:\n%s", terminal_qr)
 
@@ -91,7 +103,7 @@ def ended(run: Run, session: Session) -> Summary:
     else:
         counts = run.record.status.counts
         without = f" {counts.failed} could not be used; see the log." if counts.failed else ""
-        message = f"Done: {counts.processed} pictures shared.{without}"
+        message = f"Done: {_pictures(run, session)} shared.{without}"
         run.record.change(state=State.DONE, step=Step.DONE, message=message, progress=1.0, eta_seconds=0)
         logger.info("%s", message)
     return summary(run, session)
@@ -137,6 +149,11 @@ def summary(run: Run, session: Session | None) -> Summary:
         expires_at=row.expires_utc if row else None,
         seconds=round(time.monotonic() - run.started, 3),
     )
+
+
+def _pictures(run: Run, session: Session) -> str:
+    number = len(run.catalog.shots(session.session_id))
+    return f"{number:,} picture" if number == 1 else f"{number:,} pictures"
 
 
 def _files(number: int) -> str:

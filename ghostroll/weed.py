@@ -1,12 +1,17 @@
 """The SeaweedFS server as the embedded store runs it: its program, its private files, its command line.
 
-Source: `weed mini -h` and `weed scaffold -config=security` of SeaweedFS 4.48.
+Behind S3, weed runs helpers (master, volume, filer, admin) that know nothing of our credentials and would
+serve every picture to any user of this machine. They listen on loopback only; their HTTP is off or wants a
+token signed with our key, and their gRPC wants our certificate.
+
+Source: `weed mini -h` and `weed scaffold -config=security` of SeaweedFS 4.48; measured with it.
 """
 
 import json
 import secrets
 import shutil
 import socket
+import subprocess
 import sys
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -19,7 +24,41 @@ BUCKET = "ghostroll"
 REGION = "us-east-1"
 _LOOPBACK = "127.0.0.1"
 _HELPERS = ("master", "volume", "filer", "admin")
-# A kernel that kills weed with its parent: prctl(2), PR_SET_PDEATHSIG.
+_JWT_KEYS = ("SIGNING_KEY", "SIGNING_READ_KEY", "FILER_SIGNING_KEY", "FILER_SIGNING_READ_KEY")
+_GRPC_PARTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
+_CERTIFICATE, _CERTIFICATE_KEY = "grpc.crt", "grpc.key"
+_CERTIFICATE_ARGUMENTS = (
+    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 -subj /CN=ghostroll "
+    f"-addext subjectAltName=IP:{_LOOPBACK} -keyout {_CERTIFICATE_KEY} -out {_CERTIFICATE}"
+)
+# Of the Go heap. With the limits below it stays under 70 MiB while eight uploads run; without, it takes 380.
+_MEMORY_GOAL_BYTES = 64 << 20
+_OPTIONS: dict[str, str | int] = {
+    "ip": _LOOPBACK,
+    "ip.bind": _LOOPBACK,
+    "dir": "data",
+    "bucket": BUCKET,
+    "disableHttp": "true",
+    # A full volume is closed and the next begun; nothing is allocated ahead.
+    "master.volumeSizeLimitMB": 256,
+    "volume.max": 0,
+    "volume.readBufferSizeMB": 1,
+    "s3.cacheCapacityMB": 0,
+    "s3.readerCacheSizeMB": 16,
+    "s3.concurrentUploadLimitMB": 32,
+    "s3.config": "s3.json",
+    "s3.iam": "false",
+    "s3.autoCreateBucket": "false",
+    "s3.port.iceberg": 0,
+    "s3.port.lance": 0,
+    # Relative to the working directory, since the path of a socket has at most 107 bytes (unix(7)).
+    "s3.localSocket": "s3.sock",
+    "filer.localSocket": "filer.sock",
+    "webdav": "false",
+    "admin.ui": "false",
+    "master.telemetry": "false",
+}
+# The kernel kills weed with the thread that started it: prctl(2), PR_SET_PDEATHSIG.
 _LAUNCHER = """\
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
@@ -86,31 +125,40 @@ def free_ports(count: int) -> list[int]:
         return [int(each.getsockname()[1]) for each in sockets]
 
 
-def command(parent_pid: int, s3_port: int) -> list[str]:
-    """Return the command line, for the store's directory as working directory; weed dies with `parent_pid`.
+def require_free(port: int) -> None:
+    """Raise OSError when somebody listens at `port` of loopback."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((_LOOPBACK, port))
 
-    Only S3 is meant to be spoken to; the helpers listen on loopback ports picked anew for each start.
+
+def write_certificate(directory: Path) -> bool:
+    """Write a fresh key and certificate for the helpers' gRPC; return False where openssl(1) is missing.
+
+    Made for each start, so that a clock that was wrong the last time cannot have it expired or not yet valid.
     """
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        return False
+    made = subprocess.run(  # noqa: S603 - constant arguments
+        [openssl, *_CERTIFICATE_ARGUMENTS.split()], cwd=directory, stderr=subprocess.PIPE, text=True, check=False
+    )
+    if made.returncode != 0:
+        raise ConfigurationError(f"The embedded store's certificate cannot be made: {made.stderr.strip()[-200:]}.")
+    return True
+
+
+def sweep(directory: Path) -> None:
+    """Remove what the last start left and the next must not read: remembered options, the old master's port."""
+    (directory / "data" / "mini.options").unlink(missing_ok=True)
+    for old in (directory / "data").glob("m[0-9]*"):
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def command(parent_pid: int, s3_port: int) -> list[str]:
+    """Return the command line, for the store's directory as working directory; weed dies with `parent_pid`."""
     ports = iter(free_ports(2 * len(_HELPERS) + 1))
-    options = {
-        "ip": _LOOPBACK,
-        "ip.bind": _LOOPBACK,
-        "dir": "data",
-        "bucket": BUCKET,
-        "s3.port": s3_port,
-        "s3.port.grpc": next(ports),
-        "s3.config": "s3.json",
-        "s3.iam": "false",
-        "s3.autoCreateBucket": "false",
-        "s3.port.iceberg": 0,
-        "s3.port.lance": 0,
-        # Relative: a socket's path may have 107 bytes (unix(7)).
-        "s3.localSocket": "s3.sock",
-        "filer.localSocket": "filer.sock",
-        "webdav": "false",
-        "admin.ui": "false",
-        "master.telemetry": "false",
-    }
+    options = {**_OPTIONS, "s3.port": s3_port, "s3.port.grpc": next(ports)}
     for helper in _HELPERS:
         options[f"{helper}.port"] = next(ports)
         options[f"{helper}.port.grpc"] = next(ports)
@@ -119,7 +167,14 @@ def command(parent_pid: int, s3_port: int) -> list[str]:
     return [*launcher, str(program()), "-logtostderr=true", "mini", *arguments]
 
 
-def environment(directory: Path, keys: Keys) -> dict[str, str]:
-    """Return weed's whole environment: the keys without which the helpers serve nothing over HTTP."""
-    names = ("JWT_SIGNING_KEY", "JWT_SIGNING_READ_KEY", "JWT_FILER_SIGNING_KEY", "JWT_FILER_SIGNING_READ_KEY")
-    return {"HOME": str(directory), **{f"WEED_{name}": f"{keys.jwt_key}{number}" for number, name in enumerate(names)}}
+def environment(directory: Path, keys: Keys, *, has_certificate: bool) -> dict[str, str]:
+    """Return weed's whole environment: nothing of ours leaks in, and its secrets are on no command line."""
+    variables = {"HOME": str(directory), "GOMEMLIMIT": f"{_MEMORY_GOAL_BYTES}"}
+    for number, name in enumerate(_JWT_KEYS):
+        variables[f"WEED_JWT_{name}"] = f"{keys.jwt_key}{number}"
+    if has_certificate:
+        variables["WEED_GRPC_CA"] = _CERTIFICATE
+        for part in _GRPC_PARTS:
+            variables[f"WEED_GRPC_{part}_CERT"] = _CERTIFICATE
+            variables[f"WEED_GRPC_{part}_KEY"] = _CERTIFICATE_KEY
+    return variables

@@ -82,14 +82,17 @@ class Worker:
         try:
             return _understood(json.loads(answer))
         except (ValueError, TypeError, LookupError) as error:
+            self.close()
             raise FileFailed("the picture confused its decoder") from error
 
     def _running_process(self) -> subprocess.Popen[bytes]:
         with self._lock:
             if self._is_terminated:
                 raise CancelledError
-            if self._process is not None:
+            if self._process is not None and self._process.poll() is None and not _is_readable(self._process, 0):
                 return self._process
+        self.close()  # it died while it had nothing to do, or said what nobody asked for
+        with self._lock:
             self._process = process = _start(self._command)
         try:
             _read_line(process, _START_TIMEOUT_SECONDS)
@@ -130,17 +133,22 @@ def _start(command: list[str]) -> subprocess.Popen[bytes]:
 def _read_line(process: subprocess.Popen[bytes], timeout_seconds: float) -> bytes:
     """Return one line; raise TimeoutError where it takes too long, EOFError where it does not come."""
     deadline = time.monotonic() + timeout_seconds
-    poll = select.poll()
-    poll.register(_fileno(process.stdout), select.POLLIN)
     line = b""
     while not line.endswith(b"\n"):
-        if not poll.poll(max(0.0, deadline - time.monotonic()) * 1000):
+        if not _is_readable(process, deadline - time.monotonic()):
             raise TimeoutError
         chunk = os.read(_fileno(process.stdout), _MAX_ANSWER_BYTES)
         if not chunk or len(line) > _MAX_ANSWER_BYTES:
             raise EOFError
         line += chunk
     return line
+
+
+def _is_readable(process: subprocess.Popen[bytes], timeout_seconds: float) -> bool:
+    """Wait until a process has said something, or closed its end."""
+    poll = select.poll()
+    poll.register(_fileno(process.stdout), select.POLLIN)
+    return bool(poll.poll(max(0.0, timeout_seconds) * 1000))
 
 
 def _understood(answer: dict[str, Any]) -> Rendered:
