@@ -13,7 +13,7 @@ from ghostroll import durable, log
 from ghostroll.card import Scan, Volume
 from ghostroll.catalog import SessionRow, SessionState
 from ghostroll.config import Settings
-from ghostroll.errors import DiskFull, UsageError, disk_error
+from ghostroll.errors import ConfigurationError, DiskFull, UsageError, disk_error
 from ghostroll.ingest import changed_files
 from ghostroll.log import logger
 from ghostroll.plan import Plan, read_again
@@ -38,7 +38,7 @@ class Begun:
         """Return the session to go on with, if any."""
         if self.named:
             return self.named
-        if self.row is None:
+        if self.row is None or self.earlier is None or is_busy(self.earlier):
             return None
         if not plan.to_read:
             return self.earlier if self.row.state is not SessionState.SHARED else None
@@ -52,6 +52,21 @@ class Begun:
 def session_of(settings: Settings, session_id: str) -> Session:
     """Return a session by its id."""
     return Session(session_id, settings.base_dir, settings.s3_prefix_root)
+
+
+def is_busy(session: Session) -> bool:
+    """Tell whether another run is working on a session just now."""
+    try:
+        fd = os.open(session.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def choose_session(run: Run, volume: Volume, session_id: str | None) -> Begun:
@@ -83,6 +98,14 @@ def new_session(run: Run, volume: Volume, plan: Plan) -> Session | None:
         session_id = new_session_id(datetime.now().astimezone(), run.catalog.latest_session_id())
         if run.catalog.create_session(session_id, card_id=volume.card_id, card_label=volume.label):
             return session_of(run.settings, session_id)
+
+
+def check_places(settings: Settings, volume: Volume) -> None:
+    """Raise ConfigurationError if anything of ours would be written to the card."""
+    for name in ("base_dir", "db_path", "status_path", "status_image_path"):
+        path: Path = getattr(settings, name)
+        if path.resolve().is_relative_to(volume.root):
+            raise ConfigurationError(f"{name} = {path} lies on the card itself, which is never written to.")
 
 
 def check_room(run: Run, plan: Plan) -> None:
@@ -149,7 +172,9 @@ def unrendered_again(run: Run, session: Session) -> None:
     """Have derivatives made anew that are no longer on disk as they were recorded."""
     for shot in run.catalog.shots(session.session_id):
         places = {shot.share: session.share_image(shot.share.name), shot.thumb: session.thumbnail(shot.thumb.name)}
-        if any(_size(path) != derivative.size_bytes for derivative, path in places.items()):
+        keys = (session.share_key(shot.share.name), session.thumbnail_key(shot.thumb.name))
+        moved = keys != (shot.share.s3_key, shot.thumb.s3_key)  # another prefix was configured since
+        if moved or any(_size(path) != derivative.size_bytes for derivative, path in places.items()):
             run.catalog.render_again(session.session_id, shot.original.path)
 
 

@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -33,6 +34,16 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(64, f"{self.prog}: {message}\n")
+
+
+def entry() -> NoReturn:
+    """Run as a program. A thread that hangs in the network does not keep an interrupted one alive."""
+    exit_code = main()
+    sys.stdout.flush()
+    logging.shutdown()
+    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+        os._exit(exit_code)
+    sys.exit(exit_code)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

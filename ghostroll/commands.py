@@ -11,6 +11,7 @@ from typing import Any
 from ghostroll import card, demonstration, pipeline, qr
 from ghostroll import status as status_record
 from ghostroll import watch as watching
+from ghostroll.begin import check_places
 from ghostroll.catalog import Catalog, SessionRow
 from ghostroll.config import SETTINGS, Effective
 from ghostroll.embedded import serve
@@ -23,6 +24,7 @@ from ghostroll.run import Summary
 def run(options: argparse.Namespace, effective: Effective) -> int:
     """Save, render and share what is new on one card; then finish what earlier runs left."""
     volume = card.volume_of_device(options.device) if options.device else card.find_volume(Path(options.volume))
+    check_places(effective.settings, volume)
     with begun(effective.settings, bar=_on_terminal()) as invocation:
         summary, exit_code = _run_card(invocation, volume, options.session_id, rehash=options.rehash)
         _print_summary(summary, invocation, as_json=options.json)
@@ -116,7 +118,7 @@ def _until(expires_at: Any) -> str:
 
 def status(options: argparse.Namespace, effective: Effective) -> int:
     """Show the current status."""
-    now = status_record.read(effective.settings.status_path)
+    now = status_record.current(effective.settings.status_path)
     if options.json:
         print(json.dumps(now, indent=1))
         return 0

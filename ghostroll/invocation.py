@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ghostroll import pipeline, story
 from ghostroll.bar import Bar
-from ghostroll.begin import session_of
+from ghostroll.begin import is_busy, session_of
 from ghostroll.catalog import Catalog, SessionRow
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
@@ -20,10 +20,32 @@ from ghostroll.errors import GhostrollError, NotSharedYet, disk_error
 from ghostroll.notify import Notifier
 from ghostroll.run import Run, Summary
 from ghostroll.session import Session
-from ghostroll.status import Listener, StatusRecord
+from ghostroll.status import Listener, State, StatusRecord
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
+
+
+class Stop(threading.Event):
+    """A stop that reaches every stop made from it, and not the other way round: one run may end by itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._children: list[Stop] = []
+
+    def child(self) -> "Stop":
+        """Return a stop for one run."""
+        child = Stop()
+        self._children = [other for other in self._children if not other.is_set()] + [child]
+        if self.is_set():
+            child.set()
+        return child
+
+    def set(self) -> None:
+        """Ask everyone to end."""
+        super().set()
+        for child in self._children:
+            child.set()
 
 
 class StoreOpener:
@@ -72,7 +94,7 @@ class Invocation:
     settings: Settings
     catalog: Catalog
     opener: StoreOpener
-    stop: threading.Event
+    stop: Stop
     bar: bool = False
 
     @contextmanager
@@ -80,7 +102,11 @@ class Invocation:
         """Begin a run with a status record of its own, to which systemd and a terminal listen."""
         with ExitStack() as stack:
             record = self.record(stack, f"run-{secrets.token_hex(4)}")
-            yield Run(self.settings, self.catalog, record, self.opener, self.stop, self.opener.revive)
+            try:
+                yield Run(self.settings, self.catalog, record, self.opener, self.stop.child(), self.opener.revive)
+            except BaseException:
+                record.change(state=State.ERROR, message="GhostRoll itself failed; the log says more.")
+                raise
 
     def record(self, stack: ExitStack, run_id: str) -> StatusRecord:
         """Return a status record that lasts as long as `stack`; raises DiskFailed."""
@@ -107,9 +133,9 @@ def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -
 
 
 @contextmanager
-def stop_on_signals() -> Iterator[threading.Event]:
-    """Give an event that SIGTERM and SIGINT set, instead of ending the process where it stands."""
-    stop = threading.Event()
+def stop_on_signals() -> Iterator[Stop]:
+    """Give a stop that SIGTERM and SIGINT set, instead of ending the process where it stands."""
+    stop = Stop()
 
     def ask(_: int, __: FrameType | None) -> None:
         stop.set()
@@ -136,6 +162,8 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
     """Finish sessions one by one. One that fails doesn't block the others, unless the store is out of reach."""
     for row in rows:
         session = session_of(invocation.settings, row.session_id)
+        if is_busy(session):
+            continue  # whoever works on it finishes it
         with invocation.run() as run:
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
         yield run, summary

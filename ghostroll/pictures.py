@@ -60,7 +60,7 @@ class Picture:
 
     `size` is that of the original, (width, height) px; `image` may be smaller by a power of two, and `box`
     (left, top, right, bottom) is the part of it that the picture fills. `orientation` is the Exif number
-    where the file around the picture knows it. `is_raw`: the picture was inside a RAW file.
+    where the file around the picture knows it better. `is_raw`: the picture was inside a RAW file.
     """
 
     image: Image.Image

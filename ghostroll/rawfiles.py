@@ -23,6 +23,8 @@ _HEADER_BYTES = 256 << 10
 _MAX_PREVIEW_BYTES = 32 << 20
 # Half-size development: the sensor's data, and a quarter as many pixels of four, then three channels.
 _DEVELOP_BYTES_PER_PIXEL = 6
+# No camera packs its sensor's data so tightly: most of it is missing, and LibRaw would make stripes of the rest.
+_LEAST_BYTES_PER_PIXEL = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,10 @@ def develop(path: Path, memory_bytes: int) -> Image.Image | None:
     """Return an upright sRGB picture made from the sensor's data at half size, or None where that fails."""
     try:
         with rawpy.imread(str(path)) as raw:
-            if raw.sizes.raw_width * raw.sizes.raw_height * _DEVELOP_BYTES_PER_PIXEL > memory_bytes:
+            sensor_pixels = raw.sizes.raw_width * raw.sizes.raw_height
+            if sensor_pixels * _DEVELOP_BYTES_PER_PIXEL > memory_bytes:
+                return None
+            if path.stat().st_size < sensor_pixels * _LEAST_BYTES_PER_PIXEL:
                 return None
             pixels = raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8)
     except (rawpy.LibRawError, OSError, ValueError):

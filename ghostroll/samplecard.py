@@ -19,6 +19,7 @@ Size = tuple[int, int]
 Point = tuple[float, float]
 _JPEG_QUALITY = 90
 _GRAIN = 5  # levels of 255
+_RIM = 181  # what Image.radial_gradient has at the middle of an edge: 128 * sqrt(2)
 _SHORE = 0.64  # where water begins, of the height
 
 
@@ -34,7 +35,7 @@ class _Light:
 
 _LIGHTS = {
     "day": _Light(("#3f78b8", "#7fb2dd", "#cfe3ec", "#f6e7cc"), "#b9cbd6", "#2c4a3a", "#fff1cf"),
-    "gold": _Light(("#6d8fb5", "#b9b7b0", "#f3cf96", "#ffe3a8"), "#e3b98a", "#3a2f26", "#ffe2a0"),
+    "gold": _Light(("#5f8fc4", "#a9bfca", "#f3d3a0", "#ffdf9c"), "#e6bd8c", "#1f2b30", "#ffe2a0"),
     "red": _Light(("#2b3566", "#8a4a7a", "#e8705a", "#ffb765"), "#b0607a", "#1d1630", "#ffc070"),
     "rose": _Light(("#4a5f9a", "#9c86b4", "#e7a9ac", "#fbd7bd"), "#b795b4", "#27304a", "#ffe1d0"),
     "blue": _Light(("#0b1a3f", "#1f3f78", "#4f7ba8", "#d8a58c"), "#4a6a94", "#070d1f", "#ffcf8a"),
@@ -65,11 +66,13 @@ def _glow(image: Image.Image, centre: Point, radius: float, colour: str, falloff
     """Add a round light that fades towards `radius`."""
     edge = max(2, round(2 * radius))
     left, top = round(centre[0] - radius), round(centre[1] - radius)
-    fade = [round(255 * (1 - level / 255) ** falloff) for level in range(256)]
+    fade = [round(255 * max(0.0, 1 - level / _RIM) ** falloff) for level in range(256)]
     disc = Image.radial_gradient("L").point(fade).resize((edge, edge), Image.Resampling.BICUBIC)
     box = (max(left, 0), max(top, 0), min(left + edge, image.width), min(top + edge, image.height))
     if box[0] < box[2] and box[1] < box[3]:
-        light = ImageOps.colorize(disc.crop((box[0] - left, box[1] - top, box[2] - left, box[3] - top)), "black", colour)
+        light = ImageOps.colorize(
+            disc.crop((box[0] - left, box[1] - top, box[2] - left, box[3] - top)), "black", colour
+        )
         image.paste(ImageChops.screen(image.crop(box), light), box)
 
 
@@ -134,7 +137,10 @@ def _stars(image: Image.Image, _: _Light, chance: Random) -> None:
     pen = ImageDraw.Draw(image)
     for _index in range(700):
         x, y = chance.uniform(0, image.width), image.height * _SHORE * chance.random()
-        radius, level = min(image.size) * 0.0004 * (1 + 2.2 * chance.random() ** 6), round(90 + 165 * chance.random() ** 2)
+        radius, level = (
+            min(image.size) * 0.0004 * (1 + 2.2 * chance.random() ** 6),
+            round(90 + 165 * chance.random() ** 2),
+        )
         pen.circle((x, y), radius + 0.5, fill=(level, level, min(255, level + 12)))
 
 
@@ -155,18 +161,21 @@ def _clouds(image: Image.Image, light: _Light, chance: Random) -> None:
     image.paste(body.resize(full, Image.Resampling.BICUBIC), (0, 0), mask.resize(full, Image.Resampling.BICUBIC))
 
 
-def _chain(image: Image.Image, light: _Light, chance: Random, nearness: float, base: float, swing: float) -> None:
+def _chain(
+    image: Image.Image, light: _Light, chance: Random, nearness: float, base: float, swing: float, spread: float = 1.0
+) -> None:
     """Draw one chain of hills, mist at its foot, firs on it where it is near."""
     width, height = image.size
     outline = _ridge(chance, width, base, swing)
-    top = max(0, round(min(y for _, y in outline) - height * 0.2 * nearness))
+    top = max(0, round(min(y for _, y in outline) - height * 0.15 * nearness / spread))
     mask = Image.new("L", (width, height - top))
     pen = ImageDraw.Draw(mask)
     pen.polygon([(0, height), *((x, y - top) for x, y in outline), (width, height)], fill=255)
     if nearness > 0.4:
         for _ in range(round(90 / nearness)):
-            x, y = chance.choice(outline)
-            _tree(pen, (x, y - top + height * 0.012), height * 0.11 * nearness**1.5 * chance.uniform(0.5, 1.2), chance)
+            x, y = outline[int(len(outline) * chance.betavariate(spread, spread))]
+            tall = height * 0.11 * nearness**1.5 * chance.uniform(0.5, 1.3) / spread
+            _tree(pen, (x, y - top + height * 0.012), tall, chance)
     colour = _mix(light.far, light.near, nearness)
     fill = _gradient(mask.size, (colour, colour, _mix(colour, light.far, 0.45 * (1 - nearness)), colour))
     image.paste(fill, (0, top), mask)
@@ -181,7 +190,9 @@ def _hills(image: Image.Image, light: _Light, chance: Random) -> None:
 
 def _bank(image: Image.Image, light: _Light, chance: Random) -> None:
     """Close the picture with a dark slope and its firs."""
-    _chain(image, light, chance, 1.0, image.height * 0.97, image.height * 0.06)
+    _chain(image, light, chance, 0.85, image.height * 0.78, image.height * 0.07)
+    _glow(image, (image.width / 2, image.height * 0.86), image.width * 0.45, _mix("#000000", light.far, 0.3), 1.5)
+    _chain(image, light, chance, 1.0, image.height * 0.99, image.height * 0.05, 0.45)
 
 
 def _water(image: Image.Image, light: _Light, chance: Random) -> None:
@@ -207,6 +218,7 @@ def _water(image: Image.Image, light: _Light, chance: Random) -> None:
 
 def _city(image: Image.Image, light: _Light, chance: Random) -> None:
     """Set up houses along the shore, windows lit."""
+    _glow(image, (image.width / 2, image.height * _SHORE), image.width * 0.6, "#6a3d1c", 1.6)
     pen = ImageDraw.Draw(image)
     unit, shore = image.height, round(image.height * _SHORE)
     for layer in range(3):
@@ -218,11 +230,13 @@ def _city(image: Image.Image, light: _Light, chance: Random) -> None:
             pitch = unit * 0.0115
             for column in range(1, int(wide / pitch) - 1):
                 for row in range(1, int(tall / pitch / 1.4)):
-                    if chance.random() < 0.12 + 0.1 * layer:
+                    if chance.random() < 0.16 + 0.12 * layer:
                         left, high = x + column * pitch, shore - tall + row * pitch * 1.4
-                        glass = _mix(light.near, chance.choice(_LIGHT_BULBS[:3] + _LIGHT_BULBS[-1:]), chance.uniform(0.4, 1))
+                        glass = _mix(
+                            light.near, chance.choice(_LIGHT_BULBS[:3] + _LIGHT_BULBS[-1:]), chance.uniform(0.4, 1)
+                        )
                         pen.rectangle((left, high, left + pitch * 0.55, high + pitch * 0.8), fill=glass)
-            x += wide * chance.uniform(0.9, 1.5)
+            x += wide * chance.uniform(0.85, 1.2)
 
 
 def _balloons(image: Image.Image, _: _Light, chance: Random) -> None:
@@ -237,12 +251,21 @@ def _balloons(image: Image.Image, _: _Light, chance: Random) -> None:
             colour = _mix(_mix(bright, pale, gore % 2), "#20140f", 0.3 - 0.04 * gore)
             pen.ellipse((x - half, y - radius, x + half, y + radius), fill=colour)
             pen.polygon(
-                [(x - half * 0.86, y + radius * 0.5), (x + half * 0.86, y + radius * 0.5), (x + half * 0.16, y + drop), (x - half * 0.16, y + drop)],
+                [
+                    (x - half * 0.86, y + radius * 0.5),
+                    (x + half * 0.86, y + radius * 0.5),
+                    (x + half * 0.16, y + drop),
+                    (x - half * 0.16, y + drop),
+                ],
                 fill=colour,
             )
         pen.rectangle((x - radius * 0.1, y + radius * 1.6, x + radius * 0.1, y + radius * 1.75), fill="#3b2618")
         for side in (-1, 1):
-            pen.line((x + side * radius * 0.14, y + radius * 1.42, x + side * radius * 0.09, y + radius * 1.6), fill="#3b2618", width=max(1, round(radius / 60)))
+            pen.line(
+                (x + side * radius * 0.14, y + radius * 1.42, x + side * radius * 0.09, y + radius * 1.6),
+                fill="#3b2618",
+                width=max(1, round(radius / 60)),
+            )
 
 
 def _lanterns(image: Image.Image, _: _Light, chance: Random) -> None:
@@ -251,7 +274,15 @@ def _lanterns(image: Image.Image, _: _Light, chance: Random) -> None:
         size = min(image.size) * 0.004 * 1.045**index
         x, y = image.width * chance.random(), image.height * (_SHORE - 0.06) * chance.random()
         _glow(image, (x, y), size * 4, "#a04a10", 2.5)
-        pen.polygon([(x - size * 0.6, y - size), (x + size * 0.6, y - size), (x + size * 0.42, y + size), (x - size * 0.42, y + size)], fill="#f08a2c")
+        pen.polygon(
+            [
+                (x - size * 0.6, y - size),
+                (x + size * 0.6, y - size),
+                (x + size * 0.42, y + size),
+                (x - size * 0.42, y + size),
+            ],
+            fill="#f08a2c",
+        )
         _glow(image, (x, y + size * 0.6), size * 1.3, "#ffd890", 1.2)
 
 
@@ -263,9 +294,14 @@ def _fireworks(image: Image.Image, _: _Light, chance: Random) -> None:
         reach, colour = min(image.size) * chance.uniform(0.12, 0.26), chance.choice(_LIGHT_BULBS)
         for _ray in range(110):
             angle, speed = chance.uniform(0, 2 * math.pi), reach * chance.uniform(0.55, 1)
-            path = [(x + speed * t * math.cos(angle), y + speed * (t * math.sin(angle) + 0.28 * t * t)) for t in (0.25, 0.45, 0.65, 0.85, 1)]
+            path = [
+                (x + speed * t * math.cos(angle), y + speed * (t * math.sin(angle) + 0.28 * t * t))
+                for t in (0.25, 0.45, 0.65, 0.85, 1)
+            ]
             for step, (start, end) in enumerate(pairwise(path)):
-                pen.line((*start, *end), fill=_mix("#000000", colour, 0.25 + 0.25 * step), width=max(1, round(reach / 150)))
+                pen.line(
+                    (*start, *end), fill=_mix("#fff6e0", colour, 0.3 + 0.23 * step), width=max(1, round(reach / 150))
+                )
             pen.circle(path[-1], reach / 90, fill="#fff6e0")
         _glow(image, (x, y), reach * 2, _mix("#000000", colour, 0.4), 2)
     bloom = sparks.reduce(4).filter(ImageFilter.GaussianBlur(min(image.size) / 300)).resize(image.size)
@@ -289,7 +325,10 @@ def _string(image: Image.Image, _: _Light, chance: Random) -> None:
     for line in range(2):
         left, right, sag = chance.uniform(0.02, 0.3), chance.uniform(0.02, 0.3), chance.uniform(0.12, 0.22)
         points = [
-            (image.width * t / 60, image.height * (left + (right - left) * t / 60 + sag * (1 - (t / 30 - 1) ** 2) + 0.12 * line))
+            (
+                image.width * t / 60,
+                image.height * (left + (right - left) * t / 60 + sag * (1 - (t / 30 - 1) ** 2) + 0.12 * line),
+            )
             for t in range(61)
         ]
         pen.line(points, fill="#0a0606", width=max(2, unit // 300), joint="curve")
@@ -304,22 +343,101 @@ def _confetti(image: Image.Image, _: _Light, chance: Random) -> None:
     pen = ImageDraw.Draw(image)
     for index in range(420):
         size = min(image.size) * 0.0035 * 1.004**index
-        x, y, turn, tilt = image.width * chance.random(), image.height * chance.random(), chance.uniform(0, 6.3), chance.uniform(0.2, 1)
+        x, y, turn, tilt = (
+            image.width * chance.random(),
+            image.height * chance.random(),
+            chance.uniform(0, 6.3),
+            chance.uniform(0.2, 1),
+        )
         corners = [(size * a * tilt, size * b) for a, b in ((-1, -1.6), (1, -1.6), (1, 1.6), (-1, 1.6))]
         cos, sin = math.cos(turn), math.sin(turn)
-        pen.polygon([(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in corners], fill=_mix(chance.choice(_LIGHT_BULBS), "#000000", chance.uniform(0, 0.4)))
+        pen.polygon(
+            [(x + a * cos - b * sin, y + a * sin + b * cos) for a, b in corners],
+            fill=_mix(chance.choice(_LIGHT_BULBS), "#000000", chance.uniform(0, 0.4)),
+        )
+
+
+def _person(pen: ImageDraw.ImageDraw, foot: Point, height: float, side: int, *, dress: bool) -> None:
+    """Draw someone from behind; `side` is where the other one is."""
+    x, y = foot
+
+    def shape(points: Sequence[Point]) -> None:
+        pen.polygon([(x + height * a * side, y - height * b) for a, b in points], fill="#0b0a10")
+
+    pen.circle((x, y - height * 0.93), height * 0.065, fill="#0b0a10")
+    shape(
+        [
+            (-0.025, 0.9),
+            (0.025, 0.9),
+            (0.03, 0.82),
+            (0.12, 0.79),
+            (0.09, 0.52),
+            (-0.09, 0.52),
+            (-0.12, 0.79),
+            (-0.03, 0.82),
+        ]
+    )
+    shape([(0.08, 0.79), (0.12, 0.79), (0.2, 0.46), (0.165, 0.45)])
+    shape([(-0.08, 0.79), (-0.12, 0.79), (-0.165, 0.46), (-0.13, 0.45)])
+    if dress:
+        shape([(-0.075, 0.6), (0.075, 0.6), (0.17, 0.12), (-0.17, 0.12)])
+        pen.circle((x, y - height * 0.99), height * 0.035, fill="#0b0a10")
+    for leg in (-1, 1):
+        shape([(0, 0.55), (leg * 0.09, 0.55), (leg * 0.085, 0), (leg * 0.025, 0)])
+
+
+def _couple(image: Image.Image, _: _Light, chance: Random) -> None:
+    """Put two people on a jetty."""
+    pen = ImageDraw.Draw(image)
+    width, height = image.size
+    middle, end = width * chance.uniform(0.42, 0.58), height * 0.8
+    pen.polygon(
+        [
+            (middle - width * 0.03, end),
+            (middle + width * 0.03, end),
+            (middle + width * 0.14, height),
+            (middle - width * 0.14, height),
+        ],
+        fill="#0b0a10",
+    )
+    tall = height * 0.2
+    for post in (-1, 1):
+        pen.rectangle(
+            (
+                middle + post * width * 0.03 - 5,
+                end - height * 0.03,
+                middle + post * width * 0.03 + 5,
+                end + height * 0.05,
+            ),
+            fill="#0b0a10",
+        )
+    _person(pen, (middle - tall * 0.18, end + height * 0.02), tall, 1, dress=False)
+    _person(pen, (middle + tall * 0.18, end + height * 0.02), tall * 0.93, -1, dress=True)
 
 
 _Painter = Callable[[Image.Image, _Light, Random], None]
 _THINGS: dict[str, _Painter] = {
-    "sky": _sky, "sun": _sun, "moon": _moon, "stars": _stars, "clouds": _clouds, "hills": _hills, "bank": _bank,
-    "water": _water, "city": _city, "balloons": _balloons, "lanterns": _lanterns, "fireworks": _fireworks,
-    "bokeh": _bokeh, "string": _string, "confetti": _confetti,
+    "sky": _sky,
+    "sun": _sun,
+    "moon": _moon,
+    "stars": _stars,
+    "clouds": _clouds,
+    "hills": _hills,
+    "bank": _bank,
+    "water": _water,
+    "city": _city,
+    "balloons": _balloons,
+    "lanterns": _lanterns,
+    "fireworks": _fireworks,
+    "bokeh": _bokeh,
+    "string": _string,
+    "confetti": _confetti,
+    "couple": _couple,
 }
 _SHOTS = [
     (0, "gold", "wide", "sky sun hills balloons bank"),
-    (1, "gold", "tall", "sky sun clouds hills bank"),
-    (2, "red", "wide", "sky sun clouds water"),
+    (1, "day", "tall", "sky clouds hills bank"),
+    (2, "red", "wide", "sky sun clouds water couple"),
     (3, "rose", "wide", "sky clouds hills water"),
     (4, "blue", "wide", "sky stars hills lanterns water"),
     (5, "blue", "wide", "sky city water"),
@@ -327,11 +445,17 @@ _SHOTS = [
     (7, "party", "wide", "bokeh confetti"),
     (8, "night", "wide", "sky stars hills fireworks water"),
     (9, "night", "tall", "sky stars moon hills bank"),
+    (10, "gold", "tall", "sky sun hills water couple"),
+    (11, "red", "pano", "sky sun clouds hills water"),
 ]
+
 
 def draw(number, size):
     seed, light, shape, things = _SHOTS[number]
-    if shape == "tall": size = size[::-1]
+    if shape == "tall":
+        size = size[::-1]
+    if shape == "pano":
+        size = (4500, 1000)
     chance = Random(seed)
     image = Image.new("RGB", size, _LIGHTS[light].near)
     for thing in things.split():

@@ -147,6 +147,7 @@ class StatusRecord:
     def __init__(self, path: Path, run_id: str, disk: Path, listeners: tuple[Listener, ...] = ()) -> None:
         """Begin a record that goes into the status file `path`; `disk` is where free space is measured."""
         self._board = _Board(path)
+        self._board.prepare()
         self._run_id = run_id
         self._disk = disk
         self._listeners = listeners
@@ -200,9 +201,9 @@ class StatusRecord:
         self._write()
         self._board.retire(self._run_id, self._alive)
 
-    def clear_finished(self) -> None:
-        """Take the records of runs that have ended off the board."""
-        self._board.clear_finished()
+    def clear_finished(self, *states: State) -> None:
+        """Take the records of runs that have ended in one of these states off the board."""
+        self._board.clear_finished(states)
         self._dirty.set()
 
     def _tick(self) -> None:
@@ -232,6 +233,9 @@ class _Board:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._directory = path.parent / "status.d"
+
+    def prepare(self) -> None:
+        """Create the directory; raises OSError."""
         self._directory.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
@@ -265,12 +269,12 @@ class _Board:
         with self._locked():
             durable.write_lightly(self._directory / f"{run_id}.json", record)
             time.sleep(self._seconds_to_wait())
-            durable.write_lightly(self._path, json.dumps(self._merged(), indent=1) + "\n")
+            durable.write_lightly(self._path, json.dumps(self.merged(), indent=1) + "\n")
 
-    def clear_finished(self) -> None:
-        """Remove the records of runs that have ended."""
+    def clear_finished(self, states: tuple[State, ...]) -> None:
+        """Remove the records of runs that have ended in one of these states."""
         with self._locked():
-            self._drop_finished()
+            self._drop_finished(states)
 
     def _seconds_to_wait(self) -> float:
         try:
@@ -299,13 +303,15 @@ class _Board:
             return True
         return False
 
-    def _drop_finished(self) -> None:
+    def _drop_finished(self, states: tuple[State, ...] = tuple(State)) -> None:
         for run_id in self._records():
-            if not self._is_alive(run_id):
+            record = self._read(run_id)
+            if not self._is_alive(run_id) and (record is None or record["state"] in states):
                 (self._directory / f"{run_id}.json").unlink(missing_ok=True)
                 (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
 
-    def _merged(self) -> dict[str, Any]:
+    def merged(self) -> dict[str, Any]:
+        """Return the record of all runs as it should be read."""
         records = [self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))]
         if not records:
             return asdict(Status(updated_at=_now())) | {"runs": []}
@@ -315,12 +321,18 @@ class _Board:
         return records[0] | {"runs": runs if len(runs) > 1 else []}
 
     def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
-        if record["state"] in _FINAL or self._is_alive(run_id):
+        has_ended = not (self._directory / f"{run_id}.lock").exists()
+        if record["state"] in _FINAL or has_ended or self._is_alive(run_id):
             return record
         return record | {
             "state": State.INTERRUPTED,
             "message": "Interrupted. What was saved is safe; the rest goes on at the next start.",
         }
+
+
+def current(path: Path) -> dict[str, Any]:
+    """Return the status as it is now: a run that died since it last wrote is known to have."""
+    return _Board(path).merged() if (path.parent / "status.d").is_dir() else read(path)
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -128,6 +128,9 @@ class Watch:
                 if time.monotonic() >= retry_at and not stop.is_set():
                     pause = _RETRY_SECONDS if self._finish_others() else min(2 * pause, _RETRY_SECONDS_MOST)
                     retry_at = time.monotonic() + pause
+                    if not served:
+                        record.clear_finished(State.DONE)
+                        self._idle(record)
                 wake.wait(self.poll_seconds, stop)
         logger.info("Stopped watching.")
 
@@ -148,9 +151,10 @@ class Watch:
                 continue
             del served[root]
             logger.info("Card at %s removed.", printable(str(root)))
-            record.clear_finished()
+            # What waits for the network is not over with the card.
+            record.clear_finished(State.DONE, State.ERROR, State.INTERRUPTED)
             self._idle(record)
-            record.change_card(state=CardState.REMOVED if not served else CardState.NONE)
+            record.change_card(state=CardState.REMOVED)
 
     def _idle(self, record: StatusRecord) -> None:
         last = self.invocation.catalog.latest_share()

@@ -86,13 +86,13 @@ class Worker:
             raise FileFailed("the picture confused its decoder") from error
 
     def _running_process(self) -> subprocess.Popen[bytes]:
+        process = self._process
+        if process is not None and process.poll() is None and not _is_readable(process, 0):
+            return process
+        self.close()  # it died while it had nothing to do, or said what nobody asked for
         with self._lock:
             if self._is_terminated:
                 raise CancelledError
-            if self._process is not None and self._process.poll() is None and not _is_readable(self._process, 0):
-                return self._process
-        self.close()  # it died while it had nothing to do, or said what nobody asked for
-        with self._lock:
             self._process = process = _start(self._command)
         try:
             _read_line(process, _START_TIMEOUT_SECONDS)
@@ -158,8 +158,22 @@ def _understood(answer: dict[str, Any]) -> Rendered:
     if "errno" in answer:
         raise OSError(int(answer["errno"]), str(answer["message"]), str(answer["path"]))
     fields = answer["rendered"]
-    sizes = {name: (int(fields[name][0]), int(fields[name][1])) for name in ("share_size", "thumb_size")}
-    return Rendered(**{**fields, **sizes})
+    captured, camera = (None if fields[name] is None else str(fields[name]) for name in ("captured", "camera"))
+    return Rendered(
+        share_size=_size(fields["share_size"]),
+        thumb_size=_size(fields["thumb_size"]),
+        share_sha256=str(fields["share_sha256"]),
+        share_bytes=int(fields["share_bytes"]),
+        thumb_sha256=str(fields["thumb_sha256"]),
+        thumb_bytes=int(fields["thumb_bytes"]),
+        captured=captured,
+        camera=camera,
+    )
+
+
+def _size(value: list[Any]) -> tuple[int, int]:
+    width, height = value
+    return int(width), int(height)
 
 
 def _fileno(pipe: IO[bytes] | None) -> int:

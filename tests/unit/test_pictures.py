@@ -196,3 +196,9 @@ def test_a_raw_file_without_a_preview_is_developed() -> None:
     assert developed.size == (1224, 816)  # a linear DNG has no colour pattern to halve
     assert rawfiles.develop(PHOTOS / "raw/canon_eos_6d.dng", 1 << 20) is None
     assert rawfiles.develop(PHOTOS / "hostile/html_named.jpg", 1 << 30) is None
+
+
+@needs_photos
+def test_a_raw_file_whose_sensor_data_is_gone_is_not_developed(tmp_path: Path) -> None:
+    with pytest.raises(FileFailed, match="no preview inside this RAW file"):
+        rendered(PHOTOS / "card/DCIM/103_PANA/P1030003.RW2", tmp_path)

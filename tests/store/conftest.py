@@ -1,0 +1,94 @@
+"""A real S3 server for every test here: the embedded store itself, started once."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import boto3
+import pytest
+from botocore.config import Config
+
+from ghostroll import config
+from ghostroll.config import Settings
+from ghostroll.embedded import EmbeddedStore, serve
+from ghostroll.endpoint import StoreEndpoint
+from ghostroll.store import Store
+from ghostroll.weed import free_ports
+
+if TYPE_CHECKING:
+    from types_boto3_s3.client import S3Client
+
+
+class SettingsMaker(Protocol):
+    def __call__(self, base_dir: Path, **overrides: Any) -> Settings: ...
+
+
+@dataclass(frozen=True)
+class Served:
+    """The server of this test run. `client` is boto3's own, with the store's credentials."""
+
+    settings: Settings
+    embedded: EmbeddedStore
+    endpoint: StoreEndpoint
+    client: "S3Client"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_aws_but_ours() -> Iterator[None]:
+    """Keep what the machine knows of AWS out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in list(os.environ):
+            if name.startswith("AWS_") or name.lower().endswith("_proxy"):
+                patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
+        patch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+        yield
+
+
+@pytest.fixture(scope="session")
+def store_settings() -> SettingsMaker:
+    """Return a function that makes settings for a base directory: everything below it, a free port, no file read."""
+
+    def make(base_dir: Path, **overrides: Any) -> Settings:
+        flags = {
+            "base_dir": str(base_dir),
+            "db_path": str(base_dir / "ghostroll.db"),
+            "store_port": free_ports(1)[0],
+            **overrides,
+        }
+        return config.load(flags, {}, os.devnull).settings
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def served(store_settings: SettingsMaker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Run the embedded store for the whole test session."""
+    settings = store_settings(tmp_path_factory.mktemp("served"))
+    with serve(settings, asked=True) as embedded:
+        endpoint = embedded.endpoint
+        client = raw_client(endpoint)
+        yield Served(settings, embedded, endpoint, client)
+        client.close()
+
+
+@pytest.fixture
+def store(served: Served) -> Iterator[Store]:
+    opened = Store.open(served.settings, endpoint=served.endpoint)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def raw_s3() -> Callable[[StoreEndpoint], "S3Client"]:
+    """Return a function that gives boto3's own client for an endpoint."""
+    return raw_client
+
+
+def raw_client(endpoint: StoreEndpoint) -> "S3Client":
+    session = boto3.Session(endpoint.access_key, endpoint.secret_key, region_name=endpoint.region)
+    settings = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
+    return session.client("s3", endpoint_url=endpoint.local_url, config=settings)
