@@ -41,7 +41,7 @@ def entry() -> NoReturn:
     exit_code = main()
     sys.stdout.flush()
     logging.shutdown()
-    if any(not thread.daemon for thread in threading.enumerate() if thread is not threading.main_thread()):
+    if threading.active_count() > 1:
         os._exit(exit_code)
     sys.exit(exit_code)
 

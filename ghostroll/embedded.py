@@ -100,6 +100,8 @@ class EmbeddedStore:
                 if time.monotonic() > until:
                     self._give_up()
                 time.sleep(0.1)
+            if self._server is not None:
+                self._server.trim_log()
 
     def close(self) -> None:
         """Stop the server if it is ours."""

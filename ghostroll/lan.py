@@ -69,25 +69,25 @@ class Door:
         family = socket.AF_INET6 if both else socket.AF_INET
         self._listener = socket.create_server(("", port), family=family, dualstack_ipv6=both, backlog=128)
         self._to_port = to_port
-        self._loop = asyncio.new_event_loop()
         self._connections = 0
-        self._thread = threading.Thread(target=self._run, name="store door", daemon=True)
+        self._close = asyncio.Event()
+        self._is_open = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._stand()), name="store door", daemon=True)
         self._thread.start()
+        self._is_open.wait()
 
     def close(self) -> None:
         """Close every connection and stop listening."""
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._close.set)
         self._thread.join()
         self._listener.close()
 
-    def _run(self) -> None:
-        server = self._loop.run_until_complete(asyncio.start_server(self._pass, sock=self._listener))
-        self._loop.run_forever()
+    async def _stand(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        server = await asyncio.start_server(self._pass, sock=self._listener)
+        self._is_open.set()
+        await self._close.wait()
         server.close()
-        for task in (tasks := asyncio.all_tasks(self._loop)):
-            task.cancel()
-        self._loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-        self._loop.close()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1

@@ -9,6 +9,7 @@ from ghostroll.errors import (
     ConfigurationError,
     CredentialsRefused,
     GhostrollError,
+    Interrupted,
     StoreUnreachable,
     disk_error,
 )
@@ -40,7 +41,10 @@ def share_early(run: Run, session: Session, stages: Stages) -> None:
     if stages.store is None or not run.catalog.shots(session.session_id, uploaded_to=stages.store.identity):
         return
     try:
-        _publish(run, session, stages.store, whole=False)
+        store = stages.store
+        stages.attend(lambda: _publish(run, session, store, whole=False))
+    except Interrupted:
+        raise
     except GhostrollError as error:
         logger.warning("%s", error)
 
@@ -50,7 +54,7 @@ def share(run: Run, session: Session, stages: Stages) -> None:
     try:
         stages.wait_for_uploads()
         run.record.change(step=Step.PUBLISH, message="Opening the gallery.")
-        stages.patience.keep_trying(lambda: _publish_whole(run, session, stages))
+        stages.attend(lambda: stages.patience.keep_trying(lambda: _publish_whole(run, session, stages)))
     except (StoreUnreachable, CredentialsRefused, ConfigurationError) as error:
         run.report_problem(error)
     else:

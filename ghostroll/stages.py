@@ -7,6 +7,7 @@ holds more in memory than it works on. The main thread waits, and tells how far 
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -52,6 +53,7 @@ class Stages:
         self._threads: list[threading.Thread] = []
         self._fatal: BaseException | None = None
         self._store_problem: GhostrollError | None = None
+        self._left_behind = False  # a request that does not end is not waited for
         self.store: Store | None = None
         self.patience = Patience(run.give_up_seconds, run.stop, self._tell_waiting)
         settings = run.settings
@@ -75,7 +77,7 @@ class Stages:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
+        if error is not None or self._left_behind:
             self._run.stop.set()
         self._pool.__exit__(kind, error, trace)
         deadline = time.monotonic() + _STOP_SECONDS if self._run.stop.is_set() else None
@@ -92,7 +94,7 @@ class Stages:
         self._all_saved()
 
     def wait_for_pictures(self) -> None:
-        """Wait until every still is saved and rendered and in the store, or the store is out of reach."""
+        """Wait until every still is in the store, or there is no more reason to: all is saved, or no store."""
         self._wait(self._pictures_are_shared)
 
     def wait_for_renders(self) -> None:
@@ -101,9 +103,27 @@ class Stages:
 
     def wait_for_uploads(self) -> None:
         """Wait until all derivatives are in the store; raises what keeps them from it."""
-        self._wait(lambda: not self._uploading())
+        self._wait(lambda: not self._uploading() or self.patience.is_over)
+        if self._uploading():
+            self._left_behind = True
+            raise StoreUnreachable("The store does not answer.")
         if self.store is None or self._store_problem:
             raise self._store_problem or StoreUnreachable("The store was not reached.")
+
+    def attend(self, work: Callable[[], None]) -> None:
+        """Do `work`, which talks to the network, in a thread: this one must hear a signal while that waits."""
+        done: Future[None] = Future()
+
+        def guarded() -> None:
+            try:
+                work()
+                done.set_result(None)
+            except BaseException as error:  # noqa: BLE001 - raised again right here
+                done.set_exception(error)
+
+        threading.Thread(target=guarded, name="publish", daemon=True).start()
+        self._wait(done.done)
+        done.result()
 
     @property
     def is_saving(self) -> bool:
@@ -185,7 +205,7 @@ class Stages:
         return any(thread.is_alive() for thread in self._threads if thread.name == "upload")
 
     def _pictures_are_shared(self) -> bool:
-        if not self._uploading():
+        if not self.is_saving or not self._uploading():
             return True
         if not self._pictures_saved.is_set() or self.store is None:
             return False

@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
 from ghostroll.config import Settings
@@ -22,6 +22,7 @@ _READ_TIMEOUT_SECONDS = 60
 # Of one request, the first included: our own loops know better when to try again.
 _ATTEMPTS = 2
 _ASK_HERE = "us-east-1"
+_Style = Literal["path", "virtual"]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,8 @@ def _client(
     settings: Settings,
     region: str,
     endpoint_url: str | None,
-    style: str,
+    style: _Style,
+    *,
     proxies: dict[str, str] | None = None,
 ) -> "S3Client":
     from botocore.config import Config  # noqa: PLC0415 - slow to import
@@ -128,7 +130,7 @@ def _client(
     config = Config(
         signature_version="s3v4",
         s3={
-            "addressing_style": style,  # type: ignore[typeddict-item] # one of "path" and "virtual"
+            "addressing_style": style,
             "us_east_1_regional_endpoint": "regional",
             # The signed checksum header already binds the body: hashing it twice gains nothing.
             "payload_signing_enabled": False,

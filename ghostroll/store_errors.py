@@ -29,8 +29,8 @@ _WRONG_TIME = frozenset(("ExpiredPresignRequest", "RequestExpired", "RequestNotV
 _WRONG_TIME_TEXTS = ("Request has expired", "Request is not yet valid")
 _BAD_BODY = frozenset("BadDigest EntityTooLarge InvalidDigest KeyTooLongError XAmzContentSHA256Mismatch".split())
 _TRY_LATER = frozenset(
-    "IncompleteBody InternalError NoSuchUpload OperationAborted RequestTimeout ServiceUnavailable SlowDown TemporaryRedirect "
-    "Throttling ThrottlingException TooManyRequests".split()
+    "IncompleteBody InternalError NoSuchUpload OperationAborted RequestTimeout ServiceUnavailable SlowDown "
+    "TemporaryRedirect Throttling ThrottlingException TooManyRequests".split()
 )
 _REGION_IN_TEXT = re.compile(r"expecting '([a-z0-9-]+)'")
 _CLOCK_HINT = "Set the clock of this machine (`timedatectl`); the photos are saved and are shared afterwards."
@@ -59,7 +59,7 @@ def in_our_words(store: str, bucket: str) -> Iterator[None]:
 def of_answer(store: str, bucket: str, answer: Mapping[str, Any]) -> GhostrollError:
     """Return the error that an answer of the store means, in the form botocore parses it to."""
     error, metadata = answer.get("Error", {}), answer.get("ResponseMetadata", {})
-    code, text = str(error.get("Code", "")), str(error.get("Message", "")).rstrip(".")
+    code, text = str(error.get("Code") or ""), str(error.get("Message") or "").rstrip(".")
     status = int(metadata.get("HTTPStatusCode", 0))
     what = ", ".join(part for part in (code or f"HTTP {status}", text) if part)
     region = error.get("Region") or metadata.get("HTTPHeaders", {}).get("x-amz-bucket-region")

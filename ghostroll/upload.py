@@ -22,6 +22,8 @@ T = TypeVar("T")
 _POLL_SECONDS = 0.2
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
+# Once something got through, this many times the usual patience until the next thing must.
+_SLOW_TIMES = 3
 # Derivatives never change under their key; the link is as private as the page.
 PICTURE_CACHE_CONTROL = "private, max-age=604800, immutable"
 
@@ -42,6 +44,16 @@ class Patience:
         """Start the time that is left."""
         self._deadline = time.monotonic() + self.seconds
 
+    def made_progress(self) -> None:
+        """Take note that something got through: a slow network gets more time than a dead one."""
+        if self._deadline is not None:
+            self._deadline = max(self._deadline, time.monotonic() + _SLOW_TIMES * self.seconds)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody should wait any longer, not even for a request that is under way."""
+        return self._deadline is not None and time.monotonic() >= self._deadline
+
     def keep_trying(self, action: Callable[[], T]) -> T:
         """Return what `action` returns; raises StoreUnreachable once patience is over, Interrupted on a stop."""
         pause = _FIRST_PAUSE_SECONDS
@@ -49,7 +61,7 @@ class Patience:
             try:
                 result = action()
             except StoreUnreachable as error:
-                if self._deadline is not None and time.monotonic() >= self._deadline:
+                if self.is_over:
                     raise
                 self.waiting(error)
                 self._pause(pause)
@@ -146,6 +158,7 @@ class UploadStage:
 
     def _record(self, store: "Store", uploaded: list[Derivative]) -> None:
         if uploaded:
+            self.patience.made_progress()
             self.catalog.record_uploaded(
                 store.identity, [(each.s3_key, each.sha256, each.size_bytes) for each in uploaded]
             )

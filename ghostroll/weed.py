@@ -8,22 +8,28 @@ Source: `weed mini -h` and `weed scaffold -config=security` of SeaweedFS 4.48; m
 """
 
 import json
+import random
 import secrets
 import shutil
 import socket
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from ghostroll.durable import write_atomically
-from ghostroll.errors import ConfigurationError
+from ghostroll.errors import ConfigurationError, StoreUnreachable
 
 BUCKET = "ghostroll"
 REGION = "us-east-1"
 _LOOPBACK = "127.0.0.1"
+_KEYS_FILE = "keys.json"
 _HELPERS = ("master", "volume", "filer", "admin")
+# weed's parts find each other's gRPC at the port plus this, whatever the options say. Both ports lie below
+# those that the kernel gives to outgoing connections (ip_local_port_range, 32768 to 60999).
+_GRPC_OFFSET = 10_000
+_HELPER_PORTS = range(20_000, 22_768)
 _JWT_KEYS = ("SIGNING_KEY", "SIGNING_READ_KEY", "FILER_SIGNING_KEY", "FILER_SIGNING_READ_KEY")
 _GRPC_PARTS = ("MASTER", "VOLUME", "FILER", "S3", "ADMIN", "WORKER", "CLIENT")
 _CERTIFICATE, _CERTIFICATE_KEY = "grpc.crt", "grpc.key"
@@ -79,21 +85,28 @@ class Keys:
 
 
 def keys_of(directory: Path) -> Keys:
-    """Return the keys of the store in `directory`, made now if it is new."""
-    path = directory / "keys.json"
+    """Return the keys of the store in `directory`; raises StoreUnreachable where it has none yet."""
     try:
-        return Keys(**json.loads(path.read_text()))
+        return Keys(**json.loads((directory / _KEYS_FILE).read_text()))
     except FileNotFoundError:
+        raise StoreUnreachable("The embedded store has never run.") from None
+    except (ValueError, TypeError) as error:
+        raise ConfigurationError(
+            f"The embedded store's keys in {directory / _KEYS_FILE} are damaged: {error}."
+        ) from error
+
+
+def make_keys(directory: Path) -> Keys:
+    """Return the keys of the store in `directory`, made now if it is new; only for who holds the store's lock."""
+    if not (directory / _KEYS_FILE).exists():
         keys = Keys(
             store_id=secrets.token_hex(8),
             access_key="GR" + secrets.token_hex(9).upper(),
             secret_key=secrets.token_urlsafe(30),
             jwt_key=secrets.token_urlsafe(30),
         )
-        write_atomically(path, json.dumps(asdict(keys)), mode=0o600)
-        return keys
-    except (ValueError, TypeError) as error:
-        raise ConfigurationError(f"The embedded store's keys in {path} are damaged: {error}.") from error
+        write_atomically(directory / _KEYS_FILE, json.dumps(asdict(keys)), mode=0o600)
+    return keys_of(directory)
 
 
 def program() -> Path:
@@ -123,6 +136,19 @@ def free_ports(count: int) -> list[int]:
         for each in sockets:
             each.bind((_LOOPBACK, 0))
         return [int(each.getsockname()[1]) for each in sockets]
+
+
+def helper_ports(count: int) -> list[int]:
+    """Return that many loopback ports which are free, and whose gRPC ports are."""
+    found: list[int] = []
+    for port in random.sample(_HELPER_PORTS, len(_HELPER_PORTS)):
+        with suppress(OSError):
+            require_free(port)
+            require_free(port + _GRPC_OFFSET)
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise ConfigurationError("This machine has no free ports for the embedded store.")
 
 
 def require_free(port: int) -> None:
@@ -157,11 +183,9 @@ def sweep(directory: Path) -> None:
 
 def command(parent_pid: int, s3_port: int) -> list[str]:
     """Return the command line, for the store's directory as working directory; weed dies with `parent_pid`."""
-    ports = iter(free_ports(2 * len(_HELPERS) + 1))
-    options = {**_OPTIONS, "s3.port": s3_port, "s3.port.grpc": next(ports)}
-    for helper in _HELPERS:
-        options[f"{helper}.port"] = next(ports)
-        options[f"{helper}.port.grpc"] = next(ports)
+    ports = dict(zip(_HELPERS, helper_ports(len(_HELPERS)), strict=True))
+    options = {**_OPTIONS, "s3.port": s3_port, "s3.port.grpc": free_ports(1)[0]}
+    options |= {f"{helper}.port": port for helper, port in ports.items()}
     arguments = [f"-{name}={value}" for name, value in options.items()]
     launcher = [sys.executable, "-I", "-S", "-c", _LAUNCHER, str(parent_pid)] if sys.platform == "linux" else []
     return [*launcher, str(program()), "-logtostderr=true", "mini", *arguments]

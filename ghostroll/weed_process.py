@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from concurrent.futures import Future
+from contextlib import suppress
 from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
@@ -54,6 +55,12 @@ class WeedProcess:
         telling = [line for line in lines if line.startswith(("F", "E"))] or lines or ["it says nothing."]
         return printable(telling[-1][:300])
 
+    def trim_log(self) -> None:
+        """Empty a log that has grown large; the server appends, so it need not know."""
+        with suppress(FileNotFoundError):
+            if self._log_path.stat().st_size > _LOG_BYTES_MOST:
+                os.truncate(self._log_path, 0)
+
     @property
     def _log_path(self) -> Path:
         return self._directory / "weed.log"
@@ -70,15 +77,14 @@ class WeedProcess:
             logger.warning("The embedded store has ended by itself (status %d); its log is %s.", status, self._log_path)
 
     def _spawn(self, s3_port: int, inherited_fd: int | None) -> subprocess.Popen[bytes]:
-        keys = weed.keys_of(self._directory)
+        keys = weed.make_keys(self._directory)
         weed.sweep(self._directory)
         weed.write_identities(self._directory, keys)
         has_certificate = weed.write_certificate(self._directory)
         if not has_certificate:
             logger.warning("openssl is not installed: other users of this machine could read the embedded store.")
+        self.trim_log()
         with self._log_path.open("ab") as log:
-            if log.tell() > _LOG_BYTES_MOST:
-                log.truncate(0)
             return subprocess.Popen(  # noqa: S603 - our own program
                 weed.command(os.getpid(), s3_port),
                 cwd=self._directory,
