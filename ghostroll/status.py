@@ -26,6 +26,8 @@ from ghostroll.log import logger
 VERSION = 1
 # status.json is rewritten at most twice a second.
 _INTERVAL_SECONDS = 0.5
+# What changes within this time is written at once; a run that has nothing to do writes just its last word.
+_GATHER_SECONDS = 0.1
 THUMBNAILS_MOST = 24
 
 
@@ -209,7 +211,7 @@ class StatusRecord:
     def _tick(self) -> None:
         while not self._closed.is_set():
             self._dirty.wait()
-            if not self._closed.is_set():
+            if not self._closed.wait(_GATHER_SECONDS):
                 self._dirty.clear()
                 self._write()
                 self._closed.wait(_INTERVAL_SECONDS)
@@ -266,10 +268,14 @@ class _Board:
     def post(self, run_id: str, status: Status) -> None:
         """Write a run's record, then the merge, not sooner than half a second after the last one."""
         record = json.dumps(asdict(status))
-        with self._locked():
-            durable.write_lightly(self._directory / f"{run_id}.json", record)
-            time.sleep(self._seconds_to_wait())
-            durable.write_lightly(self._path, json.dumps(self.merged(), indent=1) + "\n")
+        while True:
+            with self._locked():
+                durable.write_lightly(self._directory / f"{run_id}.json", record)
+                wait = self._seconds_to_wait()
+                if wait <= 0:
+                    durable.write_lightly(self._path, json.dumps(self.merged(), indent=1) + "\n")
+                    return
+            time.sleep(wait)
 
     def clear_finished(self, states: tuple[State, ...]) -> None:
         """Remove the records of runs that have ended in one of these states."""
