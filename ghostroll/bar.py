@@ -1,10 +1,15 @@
 """The progress bar on a terminal."""
 
+import logging
+import sys
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from ghostroll.log import logger
 from ghostroll.status import Status
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 _PARTS = 1000
 
@@ -14,21 +19,25 @@ class Bar:
 
     def __init__(self) -> None:
         from tqdm import tqdm  # noqa: PLC0415 - only on a terminal
-        from tqdm.contrib.logging import logging_redirect_tqdm  # noqa: PLC0415
 
         self._bar = tqdm(
             total=_PARTS, bar_format="{percentage:3.0f} % {bar:24} {desc}", leave=False, dynamic_ncols=True
         )
-        self._redirect = logging_redirect_tqdm(loggers=[logger])
+        self._direct = logger.handlers[0]
+        self._above = _AboveBar(self._bar)
+        self._above.setFormatter(self._direct.formatter)
+        self._above.setLevel(self._direct.level)
 
     def __enter__(self) -> Self:
-        self._redirect.__enter__()
+        logger.removeHandler(self._direct)
+        logger.addHandler(self._above)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._redirect.__exit__(kind, error, trace)
+        logger.removeHandler(self._above)
+        logger.handlers.insert(0, self._direct)
         self._bar.close()
 
     def __call__(self, status: Status) -> None:
@@ -36,6 +45,15 @@ class Bar:
         left = f" ({_minutes(status.eta_seconds)} left)" if status.eta_seconds else ""
         self._bar.set_description_str(status.message + left, refresh=False)
         self._bar.update(round(status.progress * _PARTS) - self._bar.n)
+
+
+class _AboveBar(logging.Handler):
+    def __init__(self, bar: "tqdm[NoReturn]") -> None:
+        super().__init__()
+        self._bar = bar
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._bar.write(self.format(record), file=sys.stderr)
 
 
 def _minutes(seconds: int) -> str:

@@ -27,7 +27,9 @@ def run(options: argparse.Namespace, effective: Effective) -> int:
     check_places(effective.settings, volume)
     with begun(effective.settings, bar=_on_terminal()) as invocation:
         summary, exit_code = _run_card(invocation, volume, options.session_id, rehash=options.rehash)
-        _print_summary(summary, invocation, as_json=options.json)
+        _print_summary(summary, as_json=options.json)
+        if summary.url and invocation.opener.ends_with_us and not options.json:
+            print("The link opens while the embedded store runs: `ghostroll store` keeps it running.")
     return exit_code
 
 
@@ -59,7 +61,7 @@ def resume(options: argparse.Namespace, effective: Effective) -> int:
             codes.add(run.exit_code)
             summaries.append(summary)
             if not options.json:
-                _print_summary(summary, invocation, as_json=False)
+                _print_summary(summary, as_json=False)
     if options.json:
         print(json.dumps([asdict(summary) for summary in summaries], indent=1))
     elif not rows:
@@ -177,7 +179,7 @@ def demo(options: argparse.Namespace, effective: Effective) -> int:
         begun(settings, bar=_on_terminal(), store_asked=True) as invocation,
     ):
         summary, exit_code = _run_card(invocation, card.find_volume(root))
-        _print_summary(summary, invocation, as_json=False)
+        _print_summary(summary, as_json=False)
         if summary.url and not options.once:
             print("Serving until you press Ctrl-C: open the link in a browser on this machine.")
             sys.stdout.flush()
@@ -190,7 +192,7 @@ def _on_terminal() -> bool:
     return sys.stderr.isatty() and not is_under_journal()
 
 
-def _print_summary(summary: Summary, invocation: Invocation, *, as_json: bool) -> None:
+def _print_summary(summary: Summary, *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(asdict(summary), indent=1))
         return
@@ -203,7 +205,5 @@ def _print_summary(summary: Summary, invocation: Invocation, *, as_json: bool) -
     if summary.url:
         print(f"\n{qr.qr_terminal(summary.url, ansi=sys.stdout.isatty())}\n")
         print(f"Valid until {_until(summary.expires_at)}:\n{summary.url}\n")
-        if invocation.opener.ends_with_us:
-            print("The link opens while the embedded store runs: `ghostroll store` keeps it running.")
     elif summary.session_id is None and summary.discovered and not summary.new:
         print(f"Nothing new: all {summary.discovered} files on the card were saved before.")
