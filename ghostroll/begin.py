@@ -11,12 +11,12 @@ from pathlib import Path
 
 from ghostroll import durable, log
 from ghostroll.card import Scan, Volume
-from ghostroll.catalog import SessionRow, SessionState
 from ghostroll.config import Settings
 from ghostroll.errors import ConfigurationError, DiskFull, UsageError, disk_error
 from ghostroll.ingest import changed_files
 from ghostroll.log import logger
 from ghostroll.plan import Plan, read_again
+from ghostroll.rows import SessionRow, SessionState
 from ghostroll.run import Run
 from ghostroll.session import Session, checked_session_id, new_session_id
 

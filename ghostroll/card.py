@@ -79,9 +79,10 @@ def find_volume(root: Path) -> Volume:
 
     Raises VolumeNotFound where there is no directory, or no `DCIM` directory in it.
     """
-    if not root.is_dir():
-        raise VolumeNotFound(f"There is no volume at {printable(str(root))}.")
-    root = root.resolve()
+    try:
+        root = root.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # no such place, a name that cannot be one, links in a circle
+        raise VolumeNotFound(f"There is no volume at {printable(str(root))}.") from None
     if find_directory(root, "DCIM") is None:
         raise VolumeNotFound(
             f"No DCIM directory in {printable(str(root))}: this does not look like a camera's card.",

@@ -11,119 +11,26 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any, Self
 
 from ghostroll.errors import ConfigurationError
 from ghostroll.media import Kind
+from ghostroll.rows import (
+    Copy,
+    Derivative,
+    Original,
+    Remembered,
+    RenderState,
+    SavedFile,
+    SessionRow,
+    SessionState,
+    Shot,
+)
 from ghostroll.schema import migrate
 
 _BUSY_SECONDS = 30.0
-
-
-class SessionState(StrEnum):
-    """How far a session is."""
-
-    OPEN = "open"  # the card was not read to its end
-    INGESTED = "ingested"  # every original is safe; derivatives and share may be missing
-    SHARED = "shared"  # the link works
-    ABANDONED = "abandoned"  # what it was made of is gone from the disk: it stays as it is
-
-
-class RenderState(StrEnum):
-    """How far an original's derivatives are."""
-
-    NONE = "none"  # not a picture, or its JPEG stands for it
-    PENDING = "pending"
-    DONE = "done"
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionRow:
-    """A session as the catalog knows it. Times are RFC 3339 in UTC; `card_read`: the card was read to its end."""
-
-    session_id: str
-    created_utc: str
-    state: SessionState
-    card_id: str
-    card_label: str
-    card_read: bool
-    url: str | None
-    expires_utc: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """An original of a session. `name` is its derivatives' name, None where it gets none."""
-
-    path: str
-    kind: Kind
-    size_bytes: int
-    sha256: str
-    name: str | None
-    render: RenderState
-
-
-@dataclass(frozen=True, slots=True)
-class SavedFile:
-    """A media file whose verified copy is safe, as ingest reports it."""
-
-    original: Original
-    card_path: str
-    mtime_ns: int
-    sample_sha256: str
-    verified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Remembered:
-    """What is remembered of a file on a card, so that it need not be read again."""
-
-    card_id: str
-    path: str
-    size_bytes: int
-    mtime_ns: int
-    sha256: str
-    sample_sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Copy:
-    """The copy of a content: `path` below the session's originals; `verified`: it was read back from the disk."""
-
-    session_id: str
-    path: str
-    size_bytes: int
-    verified: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Derivative:
-    """A share image or thumbnail on disk. `role` is "share" or "thumb"; sizes in px and bytes."""
-
-    path: str
-    role: str
-    name: str
-    s3_key: str
-    sha256: str
-    size_bytes: int
-    width: int
-    height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Shot:
-    """A rendered original with both its derivatives: one picture of the gallery."""
-
-    original: Original
-    captured: str | None
-    camera: str | None
-    share: Derivative
-    thumb: Derivative
 
 
 def utc_now() -> str:
@@ -178,12 +85,11 @@ class Catalog:
     def create_session(self, session_id: str, *, card_id: str, card_label: str) -> bool:
         """Record a new open session; return False if one of this id exists."""
         with self._transaction() as db:
-            done = db.execute(
-                "INSERT OR IGNORE INTO sessions (session_id, created_utc, state, card_id, card_label)"
-                " VALUES (?, ?, ?, ?, ?)",
-                (session_id, utc_now(), SessionState.OPEN, card_id, card_label),
-            )
-            return done.rowcount == 1
+            return _insert(
+                db, "IGNORE", "sessions",
+                session_id=session_id, created_utc=utc_now(), state=SessionState.OPEN,
+                card_id=card_id, card_label=card_label,
+            )  # fmt: skip
 
     def session(self, session_id: str) -> SessionRow | None:
         """Return one session."""
@@ -254,37 +160,21 @@ class Catalog:
         with self._transaction() as db:
             for file in saved:
                 original = file.original
-                first = db.execute(
-                    "INSERT OR IGNORE INTO ingested_files"
-                    " (sha256, size_bytes, first_seen_utc, source_hint, session_id, original, verified)"
-                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    (
-                        original.sha256,
-                        original.size_bytes,
-                        utc_now(),
-                        _to_db(file.card_path),
-                        session_id,
-                        _to_db(original.path),
-                        file.verified,
-                    ),
-                )
-                if first.rowcount == 1:
-                    db.execute(
-                        "INSERT OR REPLACE INTO originals (session_id, path, kind, size_bytes, sha256, name, render)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        (
-                            session_id,
-                            _to_db(original.path),
-                            original.kind,
-                            original.size_bytes,
-                            original.sha256,
-                            _to_db(original.name),
-                            original.render,
-                        ),
-                    )
+                path = _to_db(original.path)
+                is_first = _insert(
+                    db, "IGNORE", "ingested_files",
+                    sha256=original.sha256, size_bytes=original.size_bytes, first_seen_utc=utc_now(),
+                    source_hint=_to_db(file.card_path), session_id=session_id, original=path, verified=file.verified,
+                )  # fmt: skip
+                if is_first:
+                    _insert(
+                        db, "REPLACE", "originals",
+                        session_id=session_id, path=path, kind=original.kind, size_bytes=original.size_bytes,
+                        sha256=original.sha256, name=_to_db(original.name), render=original.render,
+                    )  # fmt: skip
                 else:
                     beaten.append(file)
-                self._remember(db, _remembered(card_id, file))
+                _remember(db, _remembered(card_id, file))
         return beaten
 
     def has_original(self, session_id: str, path: str) -> bool:
@@ -336,22 +226,7 @@ class Catalog:
         """Remember files of a card whose content is known to be saved."""
         with self._transaction() as db:
             for entry in entries:
-                self._remember(db, entry)
-
-    @staticmethod
-    def _remember(db: sqlite3.Connection, entry: Remembered) -> None:
-        db.execute(
-            "INSERT OR REPLACE INTO card_files (card_id, path, size_bytes, mtime_ns, sha256, sample_sha256)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                entry.card_id,
-                _to_db(entry.path),
-                entry.size_bytes,
-                entry.mtime_ns,
-                entry.sha256,
-                entry.sample_sha256,
-            ),
-        )
+                _remember(db, entry)
 
     # Derivatives
 
@@ -365,22 +240,11 @@ class Catalog:
                     (RenderState.DONE, shot.captured, shot.camera, session_id, path),
                 )
                 for made in (shot.share, shot.thumb):
-                    db.execute(
-                        "INSERT OR REPLACE INTO derivatives"
-                        " (session_id, path, role, name, s3_key, sha256, size_bytes, width, height)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                        (
-                            session_id,
-                            path,
-                            made.role,
-                            _to_db(made.name),
-                            made.s3_key,
-                            made.sha256,
-                            made.size_bytes,
-                            made.width,
-                            made.height,
-                        ),
-                    )
+                    _insert(
+                        db, "REPLACE", "derivatives",
+                        session_id=session_id, path=path, role=made.role, name=_to_db(made.name), s3_key=made.s3_key,
+                        sha256=made.sha256, size_bytes=made.size_bytes, width=made.width, height=made.height,
+                    )  # fmt: skip
 
     def render_again(self, session_id: str, path: str) -> None:
         """Forget one original's derivatives, so that they are made anew."""
@@ -467,10 +331,10 @@ class Catalog:
     def record_failure(self, session_id: str, path: str, step: str, reason: str) -> None:
         """Record what could not be done with one file."""
         with self._transaction() as db:
-            db.execute(
-                "INSERT OR REPLACE INTO failures (session_id, path, step, reason, at_utc) VALUES (?, ?, ?, ?, ?)",
-                (session_id, _to_db(path), step, reason, utc_now()),
-            )
+            _insert(
+                db, "REPLACE", "failures",
+                session_id=session_id, path=_to_db(path), step=step, reason=reason, at_utc=utc_now(),
+            )  # fmt: skip
 
     # Overview
 
@@ -478,6 +342,21 @@ class Catalog:
         """Return (originals, pictures) by session id."""
         rows = self._rows("SELECT session_id, count(*), sum(render = 'done') FROM originals GROUP BY session_id")
         return {str(row[0]): (int(row[1]), int(row[2])) for row in rows}
+
+
+def _insert(db: sqlite3.Connection, on_conflict: str, table: str, **values: Any) -> bool:
+    """Insert a row; return whether there is a new one. `on_conflict`: SQLite's REPLACE or IGNORE."""
+    columns, marks = ", ".join(values), ", ".join("?" * len(values))
+    statement = f"INSERT OR {on_conflict} INTO {table} ({columns}) VALUES ({marks})"
+    return db.execute(statement, tuple(values.values())).rowcount == 1
+
+
+def _remember(db: sqlite3.Connection, entry: Remembered) -> None:
+    _insert(
+        db, "REPLACE", "card_files",
+        card_id=entry.card_id, path=_to_db(entry.path), size_bytes=entry.size_bytes, mtime_ns=entry.mtime_ns,
+        sha256=entry.sha256, sample_sha256=entry.sample_sha256,
+    )  # fmt: skip
 
 
 _REMEMBERED = (

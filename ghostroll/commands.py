@@ -12,12 +12,13 @@ from ghostroll import card, demonstration, pipeline, qr
 from ghostroll import status as status_record
 from ghostroll import watch as watching
 from ghostroll.begin import check_places
-from ghostroll.catalog import Catalog, SessionRow
+from ghostroll.catalog import Catalog
 from ghostroll.config import SETTINGS, Effective
 from ghostroll.embedded import serve
 from ghostroll.errors import UsageError, worst_exit_code
 from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
+from ghostroll.rows import SessionRow
 from ghostroll.run import Summary
 
 

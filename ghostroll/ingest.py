@@ -5,7 +5,6 @@ the settler makes what was copied safe, several files with one flush. A third ha
 """
 
 import errno
-import hashlib
 import os
 import queue
 import threading
@@ -16,18 +15,19 @@ from pathlib import Path, PurePosixPath
 
 from ghostroll import durable
 from ghostroll.card import Presence, Volume, presence
-from ghostroll.catalog import Catalog, Original, Remembered, RenderState, SavedFile
+from ghostroll.catalog import Catalog
 from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error
+from ghostroll.hashing import Hasher
 from ghostroll.log import logger, printable
 from ghostroll.media import SNIFF_BYTES, CardFile, Kind, looks_like_still
 from ghostroll.plan import KnownFile, PlannedFile
+from ghostroll.rows import Original, Remembered, RenderState, SavedFile
 from ghostroll.sample import Sampler, opened, sample_of
 from ghostroll.session import Session
 from ghostroll.status import StatusRecord
 
 # How many copied files may wait for, and share, one flush.
 _BATCH_FILES = 32
-_QUEUED_CHUNKS = 8
 # PATH_MAX of Linux less the longest prefix that a session puts before a card's path.
 _PATH_BYTES_MOST = 4096 - 64
 
@@ -66,7 +66,7 @@ class Ingest:
 
     def __post_init__(self) -> None:
         self._presence = _presence(self.volume)
-        self._hasher = _Hasher()
+        self._hasher = Hasher()
         self._settler: threading.Thread | None = None
 
     def read(self, files: Iterable[PlannedFile]) -> None:
@@ -332,43 +332,3 @@ def changed_files(volume: Volume, known: Iterable[KnownFile], stop: threading.Ev
         if not same:
             changed.append(each.file)
     return changed
-
-
-class _Hasher:
-    """SHA-256 in a thread of its own: on a Pi hashing is about as slow as the card."""
-
-    def __init__(self) -> None:
-        self._chunks: queue.Queue[bytes | None] = queue.Queue(_QUEUED_CHUNKS)
-        self._digests: queue.Queue[str] = queue.Queue(1)
-        self._thread: threading.Thread | None = None
-
-    def begin(self) -> None:
-        """Start a new file."""
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
-            self._thread.start()
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the file."""
-        self._chunks.put(chunk)
-
-    def end(self) -> str:
-        """Finish the file and return its digest in hex."""
-        self._chunks.put(b"")
-        return self._digests.get()
-
-    def close(self) -> None:
-        """End the thread."""
-        if self._thread:
-            self._chunks.put(None)
-            self._thread.join()
-            self._thread = None
-
-    def _run(self) -> None:
-        digest = hashlib.sha256()
-        while (chunk := self._chunks.get()) is not None:
-            if chunk:
-                digest.update(chunk)
-            else:
-                self._digests.put(digest.hexdigest())
-                digest = hashlib.sha256()

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from ghostroll import pipeline, story
 from ghostroll.bar import Bar
 from ghostroll.begin import is_busy, session_of
-from ghostroll.catalog import Catalog, SessionRow
+from ghostroll.catalog import Catalog
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
 from ghostroll.errors import GhostrollError, NotSharedYet, disk_error
 from ghostroll.notify import Notifier
+from ghostroll.rows import SessionRow
 from ghostroll.run import Run, Summary
 from ghostroll.session import Session
 from ghostroll.status import Listener, State, StatusRecord

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ghostroll.card import Scan, Volume
-from ghostroll.catalog import Catalog, Remembered
+from ghostroll.catalog import Catalog
 from ghostroll.errors import FileFailed
 from ghostroll.media import JPEG_SUFFIXES, CardFile, Kind, stem_of, suffix_of
+from ghostroll.rows import Remembered
 from ghostroll.sample import sample_of
 
 # A camera writes these beside a RAW as the same picture, ready to show.

@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass
 
-from ghostroll.catalog import RenderState
 from ghostroll.errors import StoreUnreachable
 from ghostroll.log import logger
+from ghostroll.rows import RenderState
 from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.status import State, Step

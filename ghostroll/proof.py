@@ -2,9 +2,9 @@
 
 from ghostroll import publish, story
 from ghostroll.card import Scan, Volume
-from ghostroll.catalog import Remembered, SessionState
 from ghostroll.errors import CardFailed
 from ghostroll.plan import Plan
+from ghostroll.rows import Remembered, SessionState
 from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.status import CardState

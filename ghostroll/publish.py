@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostroll import durable
-from ghostroll.catalog import Catalog, Shot
+from ghostroll.catalog import Catalog
 from ghostroll.errors import StoreUnreachable
+from ghostroll.rows import Shot
 from ghostroll.session import Session, object_name
 
 if TYPE_CHECKING:

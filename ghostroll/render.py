@@ -6,9 +6,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 from ghostroll import durable
-from ghostroll.catalog import Catalog, Derivative, Original, RenderState, Shot
+from ghostroll.catalog import Catalog
 from ghostroll.derivatives import Rendered, Task
 from ghostroll.errors import FileFailed, Interrupted, disk_error
+from ghostroll.rows import Derivative, Original, RenderState, Shot
 from ghostroll.session import Session
 from ghostroll.status import THUMBNAILS_MOST, StatusRecord
 from ghostroll.workers import RenderPool

@@ -4,7 +4,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ghostroll import durable, gallery, publish, qr, story
-from ghostroll.catalog import RenderState, SessionState, Shot
 from ghostroll.errors import (
     ConfigurationError,
     CredentialsRefused,
@@ -15,6 +14,7 @@ from ghostroll.errors import (
 )
 from ghostroll.log import logger
 from ghostroll.publish import rfc3339
+from ghostroll.rows import RenderState, SessionState, Shot
 from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.stages import Stages

@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ghostroll.card import Scan, Volume
-from ghostroll.catalog import RenderState
 from ghostroll.derivatives import Recipe
 from ghostroll.errors import (
     CardFailed,
@@ -26,6 +25,7 @@ from ghostroll.ingest import Ingest, changed_files
 from ghostroll.plan import Plan, read_again
 from ghostroll.progress import Progress
 from ghostroll.render import RenderStage
+from ghostroll.rows import RenderState
 from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.upload import Patience, UploadStage

@@ -8,9 +8,10 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
-from ghostroll.catalog import Catalog, Derivative
+from ghostroll.catalog import Catalog
 from ghostroll.errors import FileFailed, Interrupted, StoreUnreachable
 from ghostroll.log import logger
+from ghostroll.rows import Derivative
 from ghostroll.session import Session
 from ghostroll.status import StatusRecord
 

@@ -115,7 +115,10 @@ class Bench:
         if not rows:
             return
         files = [
-            self.session.base_dir / row[1] / "originals" / (os.fsdecode(row[2]) if isinstance(row[2], bytes) else row[2])
+            self.session.base_dir
+            / row[1]
+            / "originals"
+            / (os.fsdecode(row[2]) if isinstance(row[2], bytes) else row[2])
             for row in rows
         ]
         assert [file.stat().st_size for file in files] == [row[3] for row in rows]

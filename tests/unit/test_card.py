@@ -153,7 +153,7 @@ def test_every_regular_file_of_the_media_folders_is_listed_in_reading_order(card
 def test_size_and_time_are_those_of_the_file(card: "CardBuilder") -> None:
     card.write("DCIM/a.jpg", b"12345", mtime_ns=1_700_000_000_123_456_789)
     (file,) = card.scan().files
-    facts = os.stat(card.root / "DCIM/a.jpg")
+    facts = (card.root / "DCIM/a.jpg").stat()
     assert (file.size_bytes, file.mtime_ns) == (facts.st_size, facts.st_mtime_ns)
 
 

@@ -34,8 +34,8 @@ with Catalog(path) as catalog:
     catalog.create_session(f"session-{who}", card_id="uuid:1", card_label="card")
     for n in range(number):
         original = Original(f"DCIM/{n}.jpg", Kind.STILL, n, f"{who}-{n}", None, RenderState.NONE)
-        beaten = catalog.record_saved(f"session-{who}", f"card-{who}", [SavedFile(original, original.path, 0, "s", True)])
-        assert not beaten
+        file = SavedFile(original, original.path, 0, "s", True)
+        assert not catalog.record_saved(f"session-{who}", f"card-{who}", [file])
         shared = Original(f"DCIM/shared{n}.jpg", Kind.STILL, n, f"shared-{n}", None, RenderState.NONE)
         catalog.record_saved(f"session-{who}", f"card-{who}", [SavedFile(shared, shared.path, 0, "s", True)])
 """
@@ -43,14 +43,20 @@ OPEN = "import sys; from pathlib import Path; from ghostroll.catalog import Cata
 any_paths = st.binary(min_size=1, max_size=60).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"_")))
 
 
-def saved(path: str = "DCIM/a.jpg", sha256: str = "aa", render: RenderState = RenderState.PENDING, **changes: Any) -> SavedFile:
+def saved(
+    path: str = "DCIM/a.jpg", sha256: str = "aa", render: RenderState = RenderState.PENDING, **changes: Any
+) -> SavedFile:
     facts: dict[str, Any] = {"kind": Kind.STILL, "size_bytes": 5, "name": path + ".jpg"} | changes
-    return SavedFile(Original(path=path, sha256=sha256, render=render, **facts), path, 7, "sample-" + sha256, verified=True)
+    return SavedFile(
+        Original(path=path, sha256=sha256, render=render, **facts), path, 7, "sample-" + sha256, verified=True
+    )
 
 
 def shot(file: SavedFile, key: str = "k") -> Shot:
     path = file.original.path
-    made = [Derivative(path, role, f"{path}.jpg", f"{key}/{role}", f"{key}-{role}", 9, 3, 2) for role in ("share", "thumb")]
+    made = [
+        Derivative(path, role, f"{path}.jpg", f"{key}/{role}", f"{key}-{role}", 9, 3, 2) for role in ("share", "thumb")
+    ]
     return Shot(file.original, "2026-06-01T12:00:00", "Canon", *made)
 
 
@@ -79,7 +85,10 @@ def test_a_new_catalog_is_durable_and_at_the_newest_version(path: Path) -> None:
 
 
 def test_the_tables_that_scripts_rely_on_have_their_columns(catalog: Catalog) -> None:
-    columns = {table: [row[1] for row in catalog._rows(f"PRAGMA table_info({table})")] for table in ("ingested_files", "uploads")}
+    columns = {
+        table: [row[1] for row in catalog._rows(f"PRAGMA table_info({table})")]
+        for table in ("ingested_files", "uploads")
+    }
     assert columns["ingested_files"][:4] == ["sha256", "size_bytes", "first_seen_utc", "source_hint"]
     assert columns["uploads"][:4] == ["s3_key", "local_sha256", "size_bytes", "uploaded_utc"]
 
@@ -119,7 +128,7 @@ def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(path: Path) -> N
 @pytest.mark.parametrize("content", [b"this is no catalog", os.urandom(20_000), b"SQLite format 3\0" + b"\xff" * 5000])
 def test_a_damaged_catalog_is_an_error_that_names_it(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(ConfigurationError, match="ghostroll.db"):
+    with pytest.raises(ConfigurationError, match=r"ghostroll\.db"):
         Catalog(path)
     assert path.read_bytes() == content
 
@@ -135,7 +144,8 @@ def test_a_place_where_no_catalog_can_be_is_an_error_that_names_it(tmp_path: Pat
 def test_two_processes_that_write_at_once_lose_nothing(path: Path) -> None:
     number = 40
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITE_MANY, path, who, str(number)], stderr=subprocess.PIPE) for who in "ab"
+        subprocess.Popen([sys.executable, "-c", WRITE_MANY, path, who, str(number)], stderr=subprocess.PIPE)
+        for who in "ab"
     ]
     assert [(writer.communicate()[1], writer.returncode) for writer in writers] == [(b"", 0)] * 2
     with Catalog(path) as catalog:
@@ -241,7 +251,11 @@ def test_sessions_that_are_shared_or_given_up_are_finished(one: Catalog) -> None
     for number, state in enumerate(SessionState):
         one.create_session(f"s{number}", card_id="c", card_label="l")
         one.set_state(f"s{number}", state)
-    assert [row.state for row in one.unfinished_sessions()] == [SessionState.OPEN, SessionState.OPEN, SessionState.INGESTED]
+    assert [row.state for row in one.unfinished_sessions()] == [
+        SessionState.OPEN,
+        SessionState.OPEN,
+        SessionState.INGESTED,
+    ]
     assert len(one.sessions()) == 5
 
 

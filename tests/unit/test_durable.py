@@ -58,7 +58,9 @@ def resident_pages(file: Path) -> int:
         resident = (ctypes.c_ubyte * pages)()
         view = ctypes.c_char.from_buffer(mapped)
         try:
-            assert ctypes.CDLL(None).mincore(ctypes.c_void_p(ctypes.addressof(view)), ctypes.c_size_t(size), resident) == 0
+            assert (
+                ctypes.CDLL(None).mincore(ctypes.c_void_p(ctypes.addressof(view)), ctypes.c_size_t(size), resident) == 0
+            )
         finally:
             del view
         return sum(page & 1 for page in resident)
@@ -141,11 +143,7 @@ def test_readers_see_the_old_or_the_new_content_and_nothing_else(tmp_path: Path)
 
 
 @settings(max_examples=25)
-@given(
-    st.integers(0, 3).flatmap(
-        lambda chunks: st.integers(-2, 2).map(lambda off: max(0, chunks * CHUNK_BYTES + off))
-    )
-)
+@given(st.integers(0, 3).flatmap(lambda chunks: st.integers(-2, 2).map(lambda off: max(0, chunks * CHUNK_BYTES + off))))
 def test_the_digest_from_disk_is_that_of_sha256sum(tmp_path_factory: pytest.TempPathFactory, size: int) -> None:
     file = tmp_path_factory.getbasetemp() / "digest"
     file.write_bytes(os.urandom(size))

@@ -164,7 +164,10 @@ def test_pictures_wait_for_their_derivatives_and_other_files_do_not(bench: "Benc
     bench.card.write("DCIM/text", b"no picture")
     bench.save()
     renders = {each.path: each.render for each in bench.catalog.originals(bench.session.session_id)}
-    assert {path for path, render in renders.items() if render is RenderState.PENDING} == {"DCIM/a.JPG", "DCIM/nameless"}
+    assert {path for path, render in renders.items() if render is RenderState.PENDING} == {
+        "DCIM/a.JPG",
+        "DCIM/nameless",
+    }
     assert set(renders.values()) == {RenderState.PENDING, RenderState.NONE}
 
 
@@ -359,7 +362,7 @@ def test_what_is_read_again_does_not_count_beyond_the_whole(bench: "Bench", monk
     sized(bench, 2)
     plan = bench.plan()
     bench.record.change(bytes=Bytes(0, plan.bytes_to_read))
-    corrupt_copies(monkeypatch, lambda path, times: times == 1)
+    corrupt_copies(monkeypatch, lambda _, times: times == 1)
     bench.save(plan.to_read)
     assert bench.record.status.bytes.done <= bench.record.status.bytes.total
 
@@ -368,7 +371,7 @@ def test_a_copy_that_never_matches_is_reported_and_not_catalogued(
     bench: "Bench", monkeypatch: pytest.MonkeyPatch
 ) -> None:
     paths = sized(bench, 4)
-    seen = corrupt_copies(monkeypatch, lambda path, times: path.name == "IMG_0002.JPG")
+    seen = corrupt_copies(monkeypatch, lambda path, _: path.name == "IMG_0002.JPG")
     bench.save()
     assert [file.name for file in seen].count("IMG_0002.JPG") == 2
     assert list(bench.failures) == [paths[2]]
@@ -386,7 +389,7 @@ def test_a_duplicate_of_what_could_not_be_saved_is_not_called_saved(
 ) -> None:
     bench.card.write("DCIM/a.JPG", b"the same" * 1000)
     bench.card.write("DCIM/b.JPG", b"the same" * 1000)
-    corrupt_copies(monkeypatch, lambda path, times: True)
+    corrupt_copies(monkeypatch, lambda *_: True)
     bench.save()
     assert bench.saved() == {}
     assert bench.record.status.counts.skipped == 0

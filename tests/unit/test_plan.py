@@ -48,7 +48,7 @@ def named(*paths: str, taken: Iterable[str] = ()) -> dict[str, str]:
 @example(["DCIM/" + "x" * 255, "DCIM/" + "x" * 254 + "y", "DCIM/" + "x" * 253 + "yz"], [])
 def test_derivative_names_are_unique_whatever_the_case_and_fit_a_filesystem(paths: list[str], taken: list[str]) -> None:
     names = named(*paths, taken=taken)
-    assert list(sorted(names)) == sorted(paths)
+    assert sorted(names) == sorted(paths)
     folded = [name.casefold() for name in names.values()]
     assert len(set(folded)) == len(folded)
     assert not set(folded) & {name.casefold() for name in taken}

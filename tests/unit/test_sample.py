@@ -25,7 +25,9 @@ sizes = (
     | st.integers(0, 5)
     | st.integers(0, len(BLOCK))
 )
-cuts = st.lists(st.integers(1, 70 * KIB) | st.sampled_from([1, 64 * KIB, 128 * KIB, 1024 * KIB]), min_size=1, max_size=9)
+cuts = st.lists(
+    st.integers(1, 70 * KIB) | st.sampled_from([1, 64 * KIB, 128 * KIB, 1024 * KIB]), min_size=1, max_size=9
+)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +83,7 @@ def test_what_is_no_longer_a_regular_file_is_not_read(card: "CardBuilder", tmp_p
     (file,) = card.scan().files
     place.unlink()
     place.symlink_to(secret)
-    with pytest.raises(OSError, match="a.jpg"):
+    with pytest.raises(OSError, match="jpg"):
         sample_of(card.volume(), file)
     place.unlink()
     os.mkfifo(place)  # must not wait for a writer

@@ -62,7 +62,9 @@ def test_an_ordinary_object_name_can_be_turned_back_into_the_path(path: str) -> 
     assert os.fsdecode(raw) == path or raw.decode() == path
 
 
-@pytest.mark.parametrize("name", ["share/DCIM/100CANON/IMG_0001.jpg", "Ürlaub (1).jpg", "写真/東京 1.jpg", "a+b,c;d@e!'$.jpg"])
+@pytest.mark.parametrize(
+    "name", ["share/DCIM/100CANON/IMG_0001.jpg", "Ürlaub (1).jpg", "写真/東京 1.jpg", "a+b,c;d@e!'$.jpg"]
+)
 def test_ordinary_names_of_any_language_are_unchanged(name: str) -> None:
     assert object_name(name) == name
 
