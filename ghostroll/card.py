@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ghostroll.errors import VolumeNotFound
+from ghostroll.errors import CardFailed, VolumeNotFound
 from ghostroll.log import printable
 from ghostroll.media import MEDIA_ROOTS, CardFile, is_housekeeping, kind_of, reading_key
 
@@ -24,6 +24,7 @@ _HOUSEKEEPING_DIRECTORIES = frozenset(
         ".fseventsd",
         ".TemporaryItems",
         ".DocumentRevisions-V100",
+        "lost+found",
     )
 )
 _BY_PLACE = "place:"
@@ -128,7 +129,11 @@ def find_directory(root: Path, relative: str) -> Path | None:
 
 
 def scan(volume: Volume) -> Scan:
-    """List the media files of a volume. Symbolic links and special files are never followed."""
+    """List the media files of a volume. Symbolic links and special files are never followed.
+
+    Raises CardFailed where the volume went away.
+    """
+    before = _presence_or_gone(volume)
     roots = [found for name in MEDIA_ROOTS if (found := find_directory(volume.root, name))]
     unreadable: list[Unreadable] = []
     files: list[CardFile] = []
@@ -141,9 +146,11 @@ def scan(volume: Volume) -> Scan:
             files.append(CardFile(path, kind_of(entry.name), entry.facts.st_size, entry.facts.st_mtime_ns))
     outside = [
         path
-        for path, entry in _regular_files(volume.root, volume.root, [], skip=frozenset(roots))
+        for path, entry in _regular_files(volume.root, volume.root, unreadable, skip=frozenset(roots))
         if not is_housekeeping(entry.name)
     ]
+    if _presence_or_gone(volume) != before or not roots:
+        raise CardFailed("The card was taken out or changed while it was listed.")
     return Scan(tuple(sorted(files, key=reading_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
 
 
@@ -182,9 +189,24 @@ def _list(directory: Path) -> list[_Entry]:
     fd = open_quietly(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(fd) as entries:
-            return [_Entry(entry.name, entry.stat(follow_symlinks=False)) for entry in entries]
+            return [_Entry(entry.name, facts) for entry in entries if (facts := _facts(entry))]
     finally:
         os.close(fd)
+
+
+def _facts(entry: "os.DirEntry[str]") -> os.stat_result | None:
+    try:
+        return entry.stat(follow_symlinks=False)
+    except FileNotFoundError:  # it went while its directory was listed
+        return None
+
+
+def subdirectories(directory: Path) -> list[Path]:
+    """Return the directories in a directory, links not counted, leaving no trace; none where it cannot be listed."""
+    try:
+        return sorted(directory / entry.name for entry in _list(directory) if stat.S_ISDIR(entry.facts.st_mode))
+    except OSError:
+        return []
 
 
 def open_quietly(path: Path, flags: int) -> int:
@@ -203,6 +225,13 @@ def presence(volume: Volume) -> Presence:
     block = Path(f"/sys/dev/block/{os.major(facts.st_dev)}:{os.minor(facts.st_dev)}")
     disk = block.resolve().parent if (block / "partition").exists() else block
     return Presence(facts.st_dev, facts.st_ino, _read_text(disk / "diskseq"), _read_text(disk / "size"))
+
+
+def _presence_or_gone(volume: Volume) -> Presence:
+    try:
+        return presence(volume)
+    except OSError:
+        raise CardFailed("The card was taken out.") from None
 
 
 def _read_text(path: Path) -> str:

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ghostroll.errors import ConfigurationError
+from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull
+from ghostroll.log import printable
 from ghostroll.media import Kind
 from ghostroll.rows import (
     Copy,
@@ -33,6 +34,23 @@ from ghostroll.schema import migrate
 _BUSY_SECONDS = 30.0
 
 
+# SQLite's result codes (sqlite.org/rescode.html): what the disk is to blame for.
+_FULL, _DISK_CODES = 13, frozenset((8, 10, 13, 14))  # FULL; READONLY, IOERR, FULL, CANTOPEN
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Tell errors of the disk from those of the catalog."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code not in _DISK_CODES:
+            raise
+        kind = DiskFull if code == _FULL else DiskFailed
+        raise kind(f"The catalog cannot be written: {error}.") from error
+
+
 def utc_now() -> str:
     """Return the time as RFC 3339 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -42,13 +60,13 @@ class Catalog:
     """The SQLite file, open. Threads may share it; each call is atomic."""
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
             migrate(self._db)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             raise ConfigurationError(
                 f"The catalog {path} cannot be used: {error}.",
                 hint="Check db_path and its rights; if the file is damaged, move it away.",
@@ -67,17 +85,18 @@ class Catalog:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock:
+        with self._lock, _disk_errors():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
+                self._db.execute("COMMIT")
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite itself rolls back after some errors
+                    self._db.execute("ROLLBACK")
                 raise
-            self._db.execute("COMMIT")
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock:
+        with self._lock, _disk_errors():
             return self._db.execute(query, parameters).fetchall()
 
     # Sessions
@@ -88,7 +107,7 @@ class Catalog:
             return _insert(
                 db, "IGNORE", "sessions",
                 session_id=session_id, created_utc=utc_now(), state=SessionState.OPEN,
-                card_id=card_id, card_label=card_label,
+                card_id=printable(card_id), card_label=printable(card_label),
             )  # fmt: skip
 
     def session(self, session_id: str) -> SessionRow | None:
@@ -107,7 +126,7 @@ class Catalog:
 
     def latest_session_of(self, card_id: str) -> SessionRow | None:
         """Return the newest session of one card."""
-        return next(iter(self._sessions("WHERE card_id = ? ORDER BY session_id DESC LIMIT 1", (card_id,))), None)
+        return next(iter(self._sessions("WHERE card_id = ? ORDER BY rowid DESC LIMIT 1", (printable(card_id),))), None)
 
     def latest_share(self) -> SessionRow | None:
         """Return the session whose link was made last and that has one."""
@@ -116,8 +135,10 @@ class Catalog:
         )
 
     def latest_session_id(self) -> str | None:
-        """Return the id of the session that sorts last."""
-        latest: str | None = self._rows("SELECT max(session_id) FROM sessions")[0][0]
+        """Return the last of the ids that were made from the time."""
+        latest: str | None = self._rows("SELECT max(session_id) FROM sessions WHERE session_id GLOB 'shoot-[0-9]*'")[0][
+            0
+        ]
         return latest
 
     def _sessions(self, clause: str, parameters: Sequence[Any] = ()) -> list[SessionRow]:

@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the whole command line."""
-    common = _Parser(add_help=False)
+    common = _Parser(add_help=False, allow_abbrev=False)
     common.add_argument("-v", "--verbose", action="store_true", help="log more")
     common.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     settings = common.add_argument_group("settings (docs/configuration.md)")
@@ -89,7 +89,9 @@ def parser() -> argparse.ArgumentParser:
             settings.add_argument(
                 setting.flag, dest=setting.name, metavar=setting.name.rpartition("_")[2].upper(), help=setting.help
             )
-    main_parser = _Parser(prog="ghostroll", description="A card in, a private gallery and its QR code out.")
+    main_parser = _Parser(
+        allow_abbrev=False, prog="ghostroll", description="A card in, a private gallery and its QR code out."
+    )
     main_parser.add_argument("--version", action="version", version=f"ghostroll {__version__}")
     verbs = main_parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
@@ -97,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
         verb = verbs.add_parser(
             name,
             parents=[common],
+            allow_abbrev=False,
             help=text,
             description=text[0].upper() + text[1:] + ".",
             epilog=EXIT_STATUS,

@@ -22,6 +22,11 @@ CONFIG_FILES = (Path("/etc/ghostroll/ghostroll.toml"), Path("~/.config/ghostroll
 MAX_EXPIRY_SECONDS = 604_800
 
 
+_LEAST_PANEL_PX = 16
+# A password has no place in an address, and none in an error about it.
+_USER_IN_URL = re.compile(r"://[^/]*@")
+
+
 class _Wrong(ValueError):
     """The value cannot be right; its text completes "must be …"."""
 
@@ -101,7 +106,18 @@ def _optional_text(value: Any) -> str | None:
 
 
 def _path(value: Any) -> Path:
-    return Path(os.path.abspath(Path(_text(value)).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    try:
+        path = Path(os.path.abspath(Path(_text(value)).expanduser()))  # noqa: PTH100 - resolve() would follow links
+    except RuntimeError:  # ~nobody
+        raise _Wrong("a path in a home directory that exists") from None
+    return path
+
+
+def _file_path(value: Any) -> Path:
+    path = _path(value)
+    if not path.name:
+        raise _Wrong("the path of a file")
+    return path
 
 
 def _paths(value: Any) -> tuple[Path, ...]:
@@ -186,7 +202,7 @@ def _one_of(*words: str) -> Callable[[Any], str]:
 
 def _size(value: Any) -> tuple[int, int]:
     match = re.fullmatch(r"\s*(\d{2,5})\s*[xX]\s*(\d{2,5})\s*", value) if isinstance(value, str) else None
-    if not match:
+    if not match or min(int(match[1]), int(match[2])) < _LEAST_PANEL_PX:
         raise _Wrong("a size in pixels such as 400x300")
     return int(match[1]), int(match[2])
 
@@ -196,7 +212,7 @@ _QUALITY = _number(1, 95, "a JPEG quality")
 
 SETTINGS = (
     Setting("base_dir", _path, "~/ghostroll", "where sessions are kept"),
-    Setting("db_path", _path, "~/.ghostroll/ghostroll.db", "the catalog (SQLite)"),
+    Setting("db_path", _file_path, "~/.ghostroll/ghostroll.db", "the catalog (SQLite)"),
     Setting("sd_label", _text, "auto-import", "the card label that `watch` takes; * takes any card with DCIM/"),
     Setting("always_create_session", _boolean, False, "make a session even when nothing is new"),
     Setting("mount_roots", _paths, "/Volumes,/media,/run/media,/mnt", "where `watch` looks for mounted cards"),
@@ -212,8 +228,8 @@ SETTINGS = (
         MAX_EXPIRY_SECONDS,
         "how long a link is valid; seven days is also the most that S3 allows",
     ),
-    Setting("status_path", _path, None, "the status record; default: status.json under base_dir"),
-    Setting("status_image_path", _path, None, "the panel's picture; default: status.png under base_dir"),
+    Setting("status_path", _file_path, None, "the status record; default: status.json under base_dir"),
+    Setting("status_image_path", _file_path, None, "the panel's picture; default: status.png under base_dir"),
     Setting(
         "process_workers",
         _optional(_number(1, 64, "auto, or a number"), "auto"),
@@ -262,14 +278,20 @@ def _parse(setting: Setting, value: Any, origin: str) -> Any:
     try:
         return setting.parse(value)
     except _Wrong as wrong:
-        raise ConfigurationError(f"{setting.name} = {value!r} ({origin}): must be {wrong}.") from None
+        shown = _USER_IN_URL.sub("://…@", repr(value))
+        raise ConfigurationError(f"{setting.name} = {shown} ({origin}): must be {wrong}.") from None
 
 
 def _config_file(environment: Mapping[str, str], config_path: str | None) -> Path | None:
     named = config_path or environment.get(CONFIG_VARIABLE)
-    if named:
-        return Path(named).expanduser()
-    return next((found for file in CONFIG_FILES if (found := file.expanduser()).exists()), None)
+    try:
+        if named:
+            return Path(named).expanduser()
+        return next((found for file in CONFIG_FILES if (found := file.expanduser()).exists()), None)
+    except RuntimeError as error:  # ~nobody, or no home at all
+        if named:
+            raise ConfigurationError(f"Cannot find the configuration file {named}: {error}") from None
+        return None
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -278,7 +300,7 @@ def _read_file(path: Path) -> dict[str, Any]:
             values = tomllib.load(file)
     except OSError as error:
         raise ConfigurationError(f"Cannot read the configuration file {path}: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # what tomllib raises for a hostile file
         raise ConfigurationError(f"{path} is not valid TOML: {error}.") from None
     for key in values:
         if key not in _BY_NAME:

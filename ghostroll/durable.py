@@ -90,8 +90,7 @@ def make_directory(path: Path) -> None:
         missing.append(path)
         path = path.parent
     for directory in reversed(missing):
-        with contextlib.suppress(FileExistsError):
-            directory.mkdir()
+        directory.mkdir(exist_ok=True)
         _flush(directory.parent)
 
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ghostroll import durable
 from ghostroll.card import Presence, Volume, presence
@@ -20,7 +20,7 @@ from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error
 from ghostroll.hashing import Hasher
 from ghostroll.log import logger, printable
 from ghostroll.media import SNIFF_BYTES, CardFile, Kind, looks_like_still
-from ghostroll.plan import KnownFile, PlannedFile
+from ghostroll.plan import KnownFile, PlannedFile, numbered
 from ghostroll.rows import Original, Remembered, RenderState, SavedFile
 from ghostroll.sample import Sampler, opened, sample_of
 from ghostroll.session import Session
@@ -87,6 +87,7 @@ class Ingest:
         again, self._again = self._again, []
         if not again:
             return
+        self.record.add_bytes(total=sum(planned.file.size_bytes for planned in again))
         self.read(again)
         self._drain()
         self._raise_error()
@@ -130,10 +131,12 @@ class Ingest:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        if copied.sha256 in self._on_their_way or self.catalog.is_ingested(copied.sha256):
+        if copied.sha256 in self._on_their_way:
+            self._drain()  # whether its twin is safe must be known before this one is dropped
+            self._raise_error()
+        if self.catalog.is_ingested(copied.sha256):
             temporary.unlink()
-            self.record.add(skipped=1)
-            self.record.change_card(saved=self.record.status.card.saved + 1)
+            self.record.add(skipped=1, saved=1)
             self.catalog.remember([_memory(self.volume, copied)])
             return
         self._on_their_way.add(copied.sha256)
@@ -185,7 +188,7 @@ class Ingest:
 
     def _check_presence(self) -> None:
         """Raise CardFailed where another medium, or none, is behind the volume: its bytes can't be trusted."""
-        if _presence(self.volume) != self._presence:
+        if self._presence is None or _presence(self.volume) != self._presence:
             raise CardFailed("The card was taken out or changed while it was read.")
 
     # The settler
@@ -237,13 +240,30 @@ class Ingest:
         """Return where each goes below `originals/`: as on the card, but never over another original."""
         paths: list[str] = []
         for copied in batch:
-            path = copied.planned.file.path
+            path = wanted = self._below_directories(copied.planned.file.path)
             number = 1
-            while path in paths or self.catalog.has_original(self.session.session_id, path):
+            while path in paths or self._is_taken(path):
                 number += 1
-                path = _numbered(copied.planned.file.path, number)
+                path = numbered(wanted, number)
             paths.append(path)
         return paths
+
+    def _is_taken(self, path: str) -> bool:
+        final = self.session.originals / path
+        return final.is_dir() or self.catalog.has_original(self.session.session_id, path)
+
+    def _below_directories(self, path: str) -> str:
+        """Return `path`, its directories numbered where an original of another card already has such a name."""
+        *directories, name = path.split("/")
+        here = ""
+        for directory in directories:
+            wanted, number = f"{here}{directory}", 1
+            free = wanted
+            while (self.session.originals / free).is_file():
+                number += 1
+                free = numbered(wanted, number)
+            here = f"{free}/"
+        return here + name
 
     def _read_back(self, copied: _Copied, final: Path) -> tuple[bool, bool]:
         """Return (whether the copy is right, whether the disk itself was asked)."""
@@ -259,9 +279,11 @@ class Ingest:
 
     def _count(self, safe: list[SavedFile], beaten: int) -> None:
         self.record.add(
-            ingested=len(safe) - beaten, skipped=beaten, verified=sum(file.verified for file in safe) - beaten
+            ingested=len(safe) - beaten,
+            skipped=beaten,
+            verified=sum(file.verified for file in safe) - beaten,
+            saved=len(safe),
         )
-        self.record.change_card(saved=self.record.status.card.saved + len(safe))
 
 
 def _saved(copied: _Copied, path: str, *, verified: bool) -> SavedFile:
@@ -281,11 +303,6 @@ def _saved(copied: _Copied, path: str, *, verified: bool) -> SavedFile:
 def _memory(volume: Volume, copied: _Copied) -> Remembered:
     file = copied.planned.file
     return Remembered(volume.card_id, file.path, file.size_bytes, file.mtime_ns, copied.sha256, copied.sample_sha256)
-
-
-def _numbered(path: str, number: int) -> str:
-    pure = PurePosixPath(path)
-    return str(pure.with_name(f"{pure.stem}~{number}{pure.suffix}"))
 
 
 def _presence(volume: Volume) -> Presence | None:

@@ -20,6 +20,7 @@ class Kind(StrEnum):
 
 
 READING_ORDER = tuple(Kind)
+_THE_REST = READING_ORDER.index(Kind.SIDECAR)
 
 _STILL_SUFFIXES = frozenset("jpg jpeg jpe mpo heic heif hif png tif tiff webp avif".split())
 _RAW_SUFFIXES = frozenset(
@@ -92,4 +93,4 @@ def looks_like_still(head: bytes) -> bool:
 
 def reading_key(file: CardFile) -> tuple[int, bytes]:
     """Sort key of the reading order: stills, RAW, video, the rest; each by path bytes."""
-    return READING_ORDER.index(file.kind), os.fsencode(file.path)
+    return min(READING_ORDER.index(file.kind), _THE_REST), os.fsencode(file.path)

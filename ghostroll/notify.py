@@ -34,8 +34,9 @@ class Notifier:
 
 
 def ascii_fold(text: str) -> str:
-    """Return `text` in ASCII: sdnotify sends Latin-1, which systemd drops without a word."""
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    """Return `text` as one line of ASCII: sdnotify sends Latin-1, which systemd drops without a word."""
+    folded = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    return "".join(char if char.isprintable() else " " for char in folded)
 
 
 def _notifier() -> Any:

@@ -147,6 +147,12 @@ def _free(path: str, used: set[str]) -> str:
         number += 1
 
 
+def numbered(path: str, number: int) -> str:
+    """Return `path` with a number before its suffix, as a name that a filesystem takes."""
+    suffix = PurePosixPath(path).suffix
+    return _fitting(path[: len(path) - len(suffix)], f"~{number}{suffix}")
+
+
 def _fitting(stem: str, ending: str) -> str:
     """Join path stem and ending, shortened to what a filesystem takes as one name."""
     folder, _, name = stem.rpartition("/")

@@ -56,9 +56,11 @@ def opened(volume: Volume, file: CardFile) -> Iterator[int]:
             raise FileFailed("it is no longer a regular file")
         if facts.st_size != file.size_bytes:
             raise FileFailed(f"its size changed from {file.size_bytes} to {facts.st_size} bytes")
-        yield fd
+        try:
+            yield fd
+        finally:
+            drop_from_cache(fd)
     finally:
-        drop_from_cache(fd)
         os.close(fd)
 
 

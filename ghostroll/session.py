@@ -152,7 +152,7 @@ def object_name(path: str) -> str:
     """Return `path` in a form that any S3 store, browser and zip tool takes; different paths stay different.
 
     Ordinary names, of any language, are unchanged. Other bytes become `=XX`; what is longer than a key may
-    be (1,024 bytes with the prefix) is cut and made unique by a hash.
+    be (1,024 bytes with the prefix) is cut and made unique by a hash after a `~`, which is else escaped.
     """
     raw = path.encode("utf-8", "surrogateescape")
     text = raw.decode("utf-8", "surrogateescape")
@@ -160,7 +160,7 @@ def object_name(path: str) -> str:
     if len(name.encode()) <= _KEY_BYTES_MOST:
         return name
     head = name.encode()[: _KEY_BYTES_MOST - 40].decode("utf-8", "ignore")
-    return f"{head}.{hashlib.sha256(raw).hexdigest()[:24]}{Path(name).suffix[:8]}"
+    return f"{head}~{hashlib.sha256(raw).hexdigest()[:24]}{Path(name).suffix[:8]}"
 
 
 def _escaped(char: str) -> str:

@@ -161,8 +161,8 @@ class Stages:
             ingest.read(plan.the_rest())
             ingest.finish()
             if changed := changed_files(volume, plan.known, run.stop):
-                run.record.add(skipped=-len(changed))
-                run.record.change_card(saved=run.record.status.card.saved - len(changed))
+                run.record.add(skipped=-len(changed), saved=-len(changed))
+                run.record.add_bytes(total=sum(file.size_bytes for file in changed))
                 ingest.read(read_again(changed, found))
                 ingest.finish()
         except CardFailed as error:

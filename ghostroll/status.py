@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ghostroll import durable
 from ghostroll.log import logger
@@ -29,6 +29,7 @@ _INTERVAL_SECONDS = 0.5
 # What changes within this time is written at once; a run that has nothing to do writes just its last word.
 _GATHER_SECONDS = 0.1
 THUMBNAILS_MOST = 24
+_INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
 
 
 class State(StrEnum):
@@ -155,6 +156,7 @@ class StatusRecord:
         self._listeners = listeners
         self._lock = threading.Lock()
         self._status = Status()
+        self._changed_at = time.time()
         self._dirty = threading.Event()
         self._closed = threading.Event()
         self._alive = self._board.register(run_id)
@@ -169,34 +171,40 @@ class StatusRecord:
 
     def change(self, **fields: Any) -> None:
         """Set fields of the record."""
-        with self._lock:
-            before, self._status = self._status, replace(self._status, **fields)
-        if self._status != before:
-            self._dirty.set()
+        self._update(lambda status: replace(status, **fields))
 
     def change_card(self, **fields: Any) -> None:
         """Set fields of the record's card."""
-        with self._lock:
-            self._status = replace(self._status, card=replace(self._status.card, **fields))
-        self._dirty.set()
+        self._update(lambda status: replace(status, card=replace(status.card, **fields)))
 
-    def add(self, **counts: int) -> None:
-        """Add to counts."""
-        with self._lock:
-            now = {name: getattr(self._status.counts, name) + more for name, more in counts.items()}
-            self._status = replace(self._status, counts=replace(self._status.counts, **now))
-        self._dirty.set()
+    def add(self, *, saved: int = 0, **counts: int) -> None:
+        """Add to counts; `saved` is the card's."""
+        self._update(
+            lambda status: replace(
+                status,
+                counts=_sum(status.counts, counts),
+                card=_sum(status.card, {"saved": saved}),
+            )
+        )
 
-    def add_bytes(self, more: int) -> None:
-        """Count bytes that were read from the card."""
+    def add_bytes(self, done: int = 0, *, total: int = 0) -> None:
+        """Count bytes that were read from the card, or turned out to be there to read."""
+        self._update(lambda status: replace(status, bytes=_sum(status.bytes, {"done": done, "total": total})))
+
+    def _update(self, change: Callable[[Status], Status]) -> None:
         with self._lock:
-            self._status = replace(self._status, bytes=replace(self._status.bytes, done=self._status.bytes.done + more))
+            before, self._status = self._status, change(self._status)
+            if self._status == before:
+                return
+            self._changed_at = time.time()
         self._dirty.set()
 
     def close(self) -> None:
-        """Write the last word and end."""
+        """Write the last word and end. Who ends at work, without one, was interrupted."""
         if self._closed.is_set():
             return
+        if self.status.state is State.RUNNING:
+            self.change(state=State.INTERRUPTED, message=_INTERRUPTED_MESSAGE)
         self._closed.set()
         self._dirty.set()
         self._ticker.join()
@@ -219,7 +227,7 @@ class StatusRecord:
     def _write(self) -> None:
         with self._lock:
             free = shutil.disk_usage(self._disk).free if self._disk.exists() else 0
-            self._status = replace(self._status, disk_free_bytes=free, updated_at=_now())
+            self._status = replace(self._status, disk_free_bytes=free, updated_at=_rfc3339(self._changed_at))
             status = self._status
         for listener in self._listeners:
             listener(status)
@@ -227,6 +235,13 @@ class StatusRecord:
             self._board.post(self._run_id, status)
         except OSError as error:  # a full disk must not end a run that is saving photos elsewhere
             logger.warning("The status could not be written: %s", error)
+
+
+_Countable = TypeVar("_Countable", CardStatus, Counts, Bytes)
+
+
+def _sum(record: _Countable, more: dict[str, int]) -> _Countable:
+    return replace(record, **{name: getattr(record, name) + number for name, number in more.items()})
 
 
 class _Board:
@@ -297,7 +312,7 @@ class _Board:
             record = json.loads((self._directory / f"{run_id}.json").read_text())
         except (OSError, ValueError):
             return None
-        return record if isinstance(record, dict) and "state" in record else None
+        return record if _makes_sense(record) else None
 
     def _is_alive(self, run_id: str) -> bool:
         try:
@@ -320,7 +335,7 @@ class _Board:
         """Return the record of all runs as it should be read."""
         records = [self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))]
         if not records:
-            return asdict(Status(updated_at=_now())) | {"runs": []}
+            return asdict(Status(updated_at=_rfc3339(time.time()))) | {"runs": []}
         records.sort(key=lambda record: record["updated_at"], reverse=True)
         records.sort(key=lambda record: _URGENCY.index(record["state"]))
         runs = [record for record in records if record["state"] != State.IDLE]
@@ -328,12 +343,21 @@ class _Board:
 
     def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
         has_ended = not (self._directory / f"{run_id}.lock").exists()
-        if record["state"] in _FINAL or has_ended or self._is_alive(run_id):
+        if record["state"] in _FINAL or (has_ended and record["state"] == State.WAITING) or self._is_alive(run_id):
             return record
         return record | {
             "state": State.INTERRUPTED,
-            "message": "Interrupted. What was saved is safe; the rest goes on at the next start.",
+            "message": _INTERRUPTED_MESSAGE,
         }
+
+
+def _makes_sense(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and record.get("state") in list(State)
+        and isinstance(record.get("updated_at"), str)
+        and isinstance(record.get("card"), dict)
+    )
 
 
 def current(path: Path) -> dict[str, Any]:
@@ -350,5 +374,5 @@ def read(path: Path) -> dict[str, Any]:
     return asdict(Status()) | {"runs": []}
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def _rfc3339(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

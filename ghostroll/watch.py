@@ -47,16 +47,9 @@ def find_cards(roots: tuple[Path, ...], wanted: str) -> list[Volume]:
 
 
 def _two_levels(root: Path) -> Iterator[Path]:
-    for child in _directories(root):
+    for child in card.subdirectories(root):
         yield child
-        yield from _directories(child)
-
-
-def _directories(root: Path) -> list[Path]:
-    try:
-        return sorted(entry for entry in root.iterdir() if entry.is_dir() and not entry.is_symlink())
-    except OSError:
-        return []
+        yield from card.subdirectories(child)
 
 
 class Alarm(Protocol):

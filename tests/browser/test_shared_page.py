@@ -66,7 +66,7 @@ def write_card(card: Path) -> int:
         picture.save(plain / name, exif=exif)
     (plain / "MVI_0006.MP4").write_bytes(os.urandom(1000))
     strange = os.fsencode(card / "DCIM" / '101"><script>')
-    os.mkdir(strange)
+    Path(os.fsdecode(strange)).mkdir()
     for number, each in enumerate(STRANGE, 50):
         with open(strange + b"/" + each, "wb") as file:  # noqa: PTH123 - bytes that are no text
             draw(number, (600, 400)).save(file, "JPEG")

@@ -112,10 +112,10 @@ def test_an_empty_card_is_nothing_new(appliance: Appliance) -> None:
 def test_a_wrong_secret_is_told_apart_and_nothing_is_lost(appliance: Appliance) -> None:
     card = make_card(appliance.root / "card", range(2))
     right = appliance.environment["AWS_SECRET_ACCESS_KEY"]
-    ended = appliance.call("run", "--volume", str(card), "--json", AWS_SECRET_ACCESS_KEY="wrong")
+    ended = appliance.call("run", "--volume", str(card), "--json", AWS_SECRET_ACCESS_KEY="not-it")
     assert ended.code == 77, ended.err
     assert "credentials" in said_in_words(ended)
-    assert "wrong" not in ended.err
+    assert "not-it" not in ended.err
     assert (ended.document["ingested"], ended.document["url"]) == (2, None)
     assert (appliance.status["state"], appliance.status["error"]["code"]) == ("error", 77)
     assert appliance.status["card"]["state"] == "safe"
@@ -317,7 +317,7 @@ def test_the_store_stays_whatever_happens_to_the_runs_beside_it(alone: Appliance
     store = alone.start("store")
     wait_until(lambda: "Ctrl-C" in alone.output(store)[0])
     document = alone.run(make_card(alone.root / "first", range(1)))
-    for number, seconds in enumerate((0.2, 0.6, 1.0, 1.4)):
+    for number, seconds in enumerate((0.3, 0.7, 1.2)):
         card = make_card(alone.root / f"card{number}", range(10 * number + 10, 10 * number + 18), (1600, 1067))
         child = alone.start("run", "--volume", str(card))
         time.sleep(seconds)
@@ -371,6 +371,24 @@ def test_a_run_goes_on_when_the_store_beside_it_is_killed(alone: Appliance) -> N
     ended = alone.end(child)
     assert ended.code == 0, ended.err
     assert (ended.document["derived"], ended.document["state"]) == (16, "done")
+
+
+def test_a_run_ends_soon_though_the_store_beside_it_hangs(alone: Appliance) -> None:
+    with terminated(alone.start("store")):
+        (server,) = wait_until(lambda: weeds(alone))
+        wait_until(lambda: "Ctrl-C" in alone.output(alone.children[0])[0])
+        server.suspend()
+        try:
+            child = alone.start("run", "--volume", str(make_card(alone.root / "card", range(2))), "--json")
+            wait_until(lambda: alone.count("derivatives") == 4)
+            time.sleep(1)
+            child.send_signal(signal.SIGTERM)
+            ended = alone.end(child, 10)
+        finally:
+            server.resume()
+    assert ended.code == 75
+    assert alone.status["state"] == "interrupted"
+    assert alone.count("ingested_files") == 2
 
 
 def test_a_port_that_is_taken_is_named_and_nothing_is_lost(alone: Appliance, served: "Served") -> None:

@@ -11,6 +11,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from conftest import Served
 
 NAMES: list[bytes] = [
-    b"it's \"quoted\" & $HOME `id`.jpg",
+    b'it\'s "quoted" & $HOME `id`.jpg',
     b'"onerror="alert(1)" x=".jpg',
     b"<script>alert(1)<script>.jpg",
     b"--><img src=x onerror=alert(1)>.jpg",
@@ -205,7 +206,7 @@ def test_strange_names_are_kept_shown_and_harmless(appliance: Appliance, calm: G
     places += [places[0] + b"/" + name for name in DIRECTORIES if name != b".."]
     number = 0
     for place in places:
-        os.makedirs(place)
+        Path(os.fsdecode(place)).mkdir(parents=True)
         for name in NAMES if place == places[0] else [b"IMG_0001.JPG"]:
             number += 1
             with open(place + b"/" + name, "wb") as file:  # noqa: PTH123 - bytes that are no text
@@ -377,7 +378,7 @@ def assert_order(
         for entry in entries
         if entry["captured"] and not entry.get("ambiguous") and (path := by_digest.get(entry["sha256"])) in made
     )
-    for (earlier, before, one), (later, after, other) in zip(dated, dated[1:], strict=False):
+    for (earlier, before, one), (later, after, other) in pairwise(dated):
         assert before < after or earlier == later, (one, earlier, before, other, later, after)
 
 

@@ -407,6 +407,16 @@ def test_rehash_reads_all_and_still_finds_nothing_new(appliance: Appliance) -> N
     assert get(first["url"]).status == 200
 
 
+def test_known_photos_under_other_names_make_no_gallery_of_nothing(appliance: Appliance) -> None:
+    card = make_card(appliance.root / "card", range(3))
+    first = appliance.run(card)
+    (card / "DCIM/100CANON").rename(card / "DCIM/101CANON")
+    document = appliance.run(card)
+    assert (document["new"], document["skipped"]) == (0, 3)
+    assert document["session_id"] is None
+    assert appliance.status["url"] == first["url"], "guests find the photos, not an empty page"
+
+
 def test_a_session_is_made_for_nothing_where_that_is_wanted(appliance: Appliance) -> None:
     card = make_card(appliance.root / "card", range(2))
     first = appliance.run(card)

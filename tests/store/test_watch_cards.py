@@ -145,7 +145,7 @@ def test_what_was_left_unfinished_is_finished_at_the_start(appliance: Appliance)
     shutil.rmtree(card)
     watching = Watching(appliance)
     (session,) = appliance.sessions()
-    wait_until(lambda: (session / "share.txt").exists())
+    wait_until((session / "share.txt").exists)
     wait_until(lambda: appliance.ask("SELECT state FROM sessions") == [("shared",)])
     assert get((session / "share.txt").read_text().strip()).status == 200
     watching.end()

@@ -144,8 +144,8 @@ def test_every_regular_file_of_the_media_folders_is_listed_in_reading_order(card
         "CONTENTS/CLIPS001/A001.MXF",
         "PRIVATE/AVCHD/BDMV/STREAM/00001.MTS",
         "PRIVATE/M4ROOT/CLIP/C0001.MP4",
-        "PRIVATE/M4ROOT/CLIP/C0001M01.XML",
         "DCIM/100/what.ever",
+        "PRIVATE/M4ROOT/CLIP/C0001M01.XML",
     ]
     assert card.scan().outside == ()
 

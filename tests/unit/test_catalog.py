@@ -11,23 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghostroll import schema
-from ghostroll.catalog import (
-    Catalog,
-    Derivative,
-    Original,
-    Remembered,
-    RenderState,
-    SavedFile,
-    SessionState,
-    Shot,
-)
+from ghostroll.catalog import Catalog
 from ghostroll.errors import ConfigurationError, DiskFailed
 from ghostroll.media import Kind
+from ghostroll.rows import Derivative, Original, Remembered, RenderState, SavedFile, SessionState, Shot
 
 WRITE_MANY = """
 import sys
 from pathlib import Path
-from ghostroll.catalog import Catalog, Original, RenderState, SavedFile
+from ghostroll.catalog import Catalog
+from ghostroll.rows import Original, RenderState, SavedFile
 from ghostroll.media import Kind
 path, who, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with Catalog(path) as catalog:

@@ -206,7 +206,8 @@ def test_content_is_flushed_before_the_rename_and_names_after_it(tmp_path: Path,
     here = tmp_path / "here"
     here.mkdir()
     calls = "trace=fsync,fdatasync,syncfs,rename,renameat,renameat2,mkdir,mkdirat"
-    command = [strace or "", "-f", "-y", "-e", calls, "-o", trace, sys.executable, "-c", MOVE, here, str(number)]
+    command = [strace or "", "-f", "-y", "-e", calls, "-o", str(trace)]
+    command += [sys.executable, "-c", MOVE, str(here), str(number)]
     if strace is None or subprocess.run(command, check=False, capture_output=True).returncode != 0:
         pytest.skip("strace(1) is missing or may not trace here")
     lines = [line for line in trace.read_text().splitlines() if str(here) in line]

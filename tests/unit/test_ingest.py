@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ghostroll import durable
-from ghostroll.catalog import Catalog, RenderState
+from ghostroll.catalog import Catalog
 from ghostroll.errors import CardFailed, DiskFailed, DiskFull, Interrupted
 from ghostroll.ingest import Ingest, changed_files
 from ghostroll.media import CardFile, Kind
 from ghostroll.plan import PlannedFile
+from ghostroll.rows import RenderState
 from ghostroll.session import Session
 from ghostroll.status import Bytes, Status, StatusRecord
 
@@ -279,6 +280,17 @@ def test_a_longest_name_that_meets_another_ends_no_run(bench: "Bench") -> None:
     bench.assert_catalogued_means_safe()
 
 
+@pytest.mark.timeout(20)
+def test_a_longest_suffix_that_meets_another_ends_no_run(bench: "Bench") -> None:
+    path = "DCIM/a." + "x" * 253
+    for turn in range(2):
+        bench.card.write(path, b"turn %d" % turn)
+        bench.save()
+    assert b"turn 0" in bench.saved().values()
+    assert b"turn 1" in bench.saved().values() or path in bench.failures
+    bench.assert_catalogued_means_safe()
+
+
 @pytest.mark.parametrize(("first", "second"), [("DCIM/100", "DCIM/100/a.JPG"), ("DCIM/100/a.JPG", "DCIM/100")])
 def test_a_file_that_meets_a_directory_ends_no_run(bench: "Bench", first: str, second: str) -> None:
     bench.card.write(first, b"first")
@@ -433,7 +445,7 @@ def test_a_full_filesystem_is_told_as_such(bench: "Bench", tmp_path: Path, catal
     db = (small if catalog_on_it else tmp_path) / "own.db"
     arguments = [sys.executable, "-c", SAVE, bench.card.root, small / "sessions", db, tmp_path / "own" / "status.json"]
     mount = 'mount -t tmpfs -o size=3m small "$0" && exec "$@"'
-    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, small, *arguments]
+    command = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", mount, str(small), *map(str, arguments)]
     if not shutil.which("unshare"):
         pytest.skip("unshare(1) is missing")
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -548,6 +560,19 @@ def test_a_card_that_is_gone_before_the_first_file_is_not_a_card_of_bad_files(be
     assert bench.failures == {}
 
 
+def test_not_a_byte_is_saved_of_a_card_that_took_the_place_of_the_one_that_was_listed(bench: "Bench") -> None:
+    paths = sized(bench, 3)
+    volume = bench.card.volume()
+    planned = bench.plan(volume).to_read
+    contents = [(bench.card.root / path).read_bytes() for path in paths]
+    bench.card.root.rename(bench.card.root.with_name("pulled"))
+    for path, content in zip(paths, contents, strict=True):
+        bench.card.write(path, bytes(reversed(content)))
+    with pytest.raises(CardFailed):
+        bench.save(planned, volume=volume)
+    assert bench.saved() == {}
+
+
 # A run that is stopped
 
 
@@ -556,7 +581,7 @@ def test_a_stop_ends_the_copy_of_a_large_file_at_once(bench: "Bench") -> None:
     large = bench.card.write("DCIM/large.MP4")
     with large.open("wb") as file:
         file.truncate(4 << 30)  # a sparse file: reading it takes seconds
-    threading.Thread(target=lambda: (time.sleep(0.3), bench.stop.set())).start()
+    threading.Timer(0.3, bench.stop.set).start()
     started = time.monotonic()
     with pytest.raises(Interrupted):
         bench.save()
@@ -588,7 +613,7 @@ def test_a_run_that_is_killed_leaves_only_safe_rows_and_the_next_one_completes_i
     sized(bench, 150, size=60_000)
     db = tmp_path / "own.db"
     base = tmp_path / "own"
-    command = [sys.executable, "-c", SAVE, bench.card.root, base, db, base / "status.json"]
+    command = [sys.executable, "-c", SAVE, *map(str, (bench.card.root, base, db, base / "status.json"))]
     base.mkdir()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as victim:
         assert victim.stdout is not None

@@ -11,10 +11,10 @@ import pytest
 
 from ghostroll import config, durable
 from ghostroll.card import Scan, Unreadable, Volume, scan
-from ghostroll.catalog import SessionState
 from ghostroll.errors import CardFailed
 from ghostroll.plan import make_plan
 from ghostroll.proof import settle_accounts
+from ghostroll.rows import SessionState
 from ghostroll.run import Run
 from ghostroll.status import CardState, CardStatus
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostroll import publish
-from ghostroll.catalog import Derivative, Original, RenderState, Shot
 from ghostroll.media import Kind
+from ghostroll.rows import Derivative, Original, RenderState, Shot
 from ghostroll.session import Session
 
 AWKWARD = [

@@ -205,7 +205,7 @@ def test_changes_are_shown_and_the_last_word_stays(path: Path) -> None:
     record.change_card(label="EOS", files=3)
     record.add(ingested=2, skipped=1)
     record.add(ingested=-1)
-    record.add_bytes(7)
+    record.add_bytes(done=7)
     seen = eventually(path, state="running")
     assert seen["updated_at"].endswith("Z")
     record.change(state=State.DONE, message="Done.")
@@ -229,7 +229,7 @@ def test_counts_of_many_threads_are_all_there(path: Path) -> None:
     def count() -> None:
         for _ in range(500):
             record.add(ingested=1)
-            record.add_bytes(2)
+            record.add_bytes(done=2)
 
     threads = [threading.Thread(target=count) for _ in range(4)]
     for thread in threads:
