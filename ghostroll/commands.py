@@ -11,7 +11,6 @@ from typing import Any
 from ghostroll import card, demonstration, pipeline, qr
 from ghostroll import status as status_record
 from ghostroll import watch as watching
-from ghostroll.begin import check_places
 from ghostroll.catalog import Catalog
 from ghostroll.config import SETTINGS, Effective
 from ghostroll.embedded import serve
@@ -25,7 +24,6 @@ from ghostroll.run import Summary
 def run(options: argparse.Namespace, effective: Effective) -> int:
     """Save, render and share what is new on one card; then finish what earlier runs left."""
     volume = card.volume_of_device(options.device) if options.device else card.find_volume(Path(options.volume))
-    check_places(effective.settings, volume)
     with begun(effective.settings, bar=_on_terminal()) as invocation:
         summary, exit_code = _run_card(invocation, volume, options.session_id, rehash=options.rehash)
         _print_summary(summary, as_json=options.json)

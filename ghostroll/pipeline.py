@@ -5,6 +5,7 @@
 
 from ghostroll import card, sharing, story
 from ghostroll.begin import (
+    check_places,
     check_room,
     choose_session,
     has_what_it_needs,
@@ -27,6 +28,7 @@ def run_pipeline(run: Run, volume: Volume, *, session_id: str | None = None, reh
     Raises GhostrollError for what ends the run at once: no room, a signal, a setting. What only keeps it from
     its end is in `run.problems`, what concerns single files in `run.failures`.
     """
+    check_places(run.settings, volume)
     found = card.scan(volume)
     story.card_found(run, volume, found)
     begun = choose_session(run, volume, session_id)

@@ -5,7 +5,7 @@ import re
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ghostroll.errors import UsageError
 
@@ -146,24 +146,32 @@ def checked_session_id(text: str) -> str:
 # What Amazon lists as characters to avoid in keys, and = itself, which marks an escape here.
 _KEY_ESCAPED = frozenset(b'\\{}^%`[]"<>~#|=?*:&')
 _KEY_BYTES_MOST = 700
+_PART_BYTES_MOST = 255  # of a filesystem's name, and so of what file-backed stores such as SeaweedFS take
 
 
 def object_name(path: str) -> str:
     """Return `path` in a form that any S3 store, browser and zip tool takes; different paths stay different.
 
-    Ordinary names, of any language, are unchanged. Other bytes become `=XX`; what is longer than a key may
-    be (1,024 bytes with the prefix) is cut and made unique by a hash after a `~`, which is else escaped.
+    Ordinary names, of any language, are unchanged. Other bytes become `=XX`; what is longer than a key (1,024
+    bytes with the prefix) or a part of it may be is cut and made unique by a hash after a `~`, else escaped.
     """
-    raw = path.encode("utf-8", "surrogateescape")
-    text = raw.decode("utf-8", "surrogateescape")
-    name = "".join(_escaped(char) for char in text)
-    if len(name.encode()) <= _KEY_BYTES_MOST:
+    name = "/".join(_cut(_escaped(part), part, _PART_BYTES_MOST) for part in path.split("/"))
+    return _cut(name, path, _KEY_BYTES_MOST)
+
+
+def _cut(name: str, origin: str, bytes_most: int) -> str:
+    if len(name.encode()) <= bytes_most:
         return name
-    head = name.encode()[: _KEY_BYTES_MOST - 40].decode("utf-8", "ignore")
-    return f"{head}~{hashlib.sha256(raw).hexdigest()[:24]}{Path(name).suffix[:8]}"
+    digest = hashlib.sha256(origin.encode("utf-8", "surrogateescape")).hexdigest()[:24]
+    ending = f"~{digest}{PurePosixPath(name).suffix[:8]}"
+    return name.encode()[: bytes_most - len(ending.encode())].decode("utf-8", "ignore") + ending
 
 
-def _escaped(char: str) -> str:
+def _escaped(text: str) -> str:
+    return "".join(_escaped_char(char) for char in text)
+
+
+def _escaped_char(char: str) -> str:
     raw = char.encode("utf-8", "surrogateescape")
     if char.isprintable() and not (len(raw) == 1 and raw[0] in _KEY_ESCAPED):
         return char

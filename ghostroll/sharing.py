@@ -68,6 +68,7 @@ def _publish_whole(run: Run, session: Session, stages: Stages) -> None:
     if refill(session, run.catalog, store):
         stages.upload_again()
     _publish(run, session, store, whole=True)
+    store.settle()
 
 
 def _publish(run: Run, session: Session, store: "Store", *, whole: bool) -> None:

@@ -1,5 +1,6 @@
 """The steady loop: waits for cards, runs each once per insertion, finishes what is unfinished."""
 
+import contextlib
 import re
 import threading
 import time
@@ -32,17 +33,23 @@ def label_matches(wanted: str, label: str) -> bool:
 
 def find_cards(roots: tuple[Path, ...], wanted: str) -> list[Volume]:
     """Return the volumes with a matching label and `DCIM/` among the children and grandchildren of `roots`."""
+    return [volume for volume in find_volumes(roots) if is_ours(wanted, volume)]
+
+
+def is_ours(wanted: str, volume: Volume) -> bool:
+    """Tell whether a volume's label, or its directory's name, is the one we take."""
+    return label_matches(wanted, volume.label) or label_matches(wanted, volume.root.name)
+
+
+def find_volumes(roots: tuple[Path, ...]) -> list[Volume]:
+    """Return the volumes with `DCIM/`, of any label, among the children and grandchildren of `roots`."""
     found = []
     for root in roots:
         for directory in _two_levels(root):
             if card.find_directory(directory, "DCIM") is None:
                 continue
-            try:
-                volume = card.find_volume(directory)
-            except (GhostrollError, OSError):
-                continue  # gone again
-            if label_matches(wanted, volume.label) or label_matches(wanted, directory.name):
-                found.append(volume)
+            with contextlib.suppress(GhostrollError, OSError):  # it may be gone again
+                found.append(card.find_volume(directory))
     return found
 
 
@@ -107,6 +114,7 @@ class Watch:
         settings = self.invocation.settings
         wake = alarm()
         served: dict[Path, card.Presence] = {}
+        rejected: set[Path] = set()
         retry_at, pause = 0.0, _RETRY_SECONDS
         with ExitStack() as stack:
             record = self.invocation.record(stack, "watch")
@@ -114,16 +122,17 @@ class Watch:
             logger.info("Waiting for cards labelled %s.", settings.sd_label)
             while not stop.is_set():
                 self._forget_removed(record, served)
-                for volume in find_cards(settings.mount_roots, settings.sd_label):
-                    if volume.root not in served and not stop.is_set():
+                present = find_volumes(settings.mount_roots)
+                rejected &= {volume.root for volume in present}
+                for volume in present:
+                    if not is_ours(settings.sd_label, volume):
+                        self._reject(record, volume, rejected)
+                    elif volume.root not in served and not stop.is_set():
                         self._serve(volume, served)
                         retry_at = 0.0
                 if time.monotonic() >= retry_at and not stop.is_set():
-                    pause = _RETRY_SECONDS if self._finish_others() else min(2 * pause, _RETRY_SECONDS_MOST)
+                    pause = _RETRY_SECONDS if self._finish_others(record) else min(2 * pause, _RETRY_SECONDS_MOST)
                     retry_at = time.monotonic() + pause
-                    if not served:
-                        record.clear_finished(State.DONE)
-                        self._idle(record)
                 wake.wait(self.poll_seconds, stop)
         logger.info("Stopped watching.")
 
@@ -133,10 +142,21 @@ class Watch:
             served[volume.root] = card.presence(volume)
         except OSError:
             return
-        with self.invocation.run() as run:
-            summary = told(run, lambda: pipeline.run_pipeline(run, volume))
-        if summary.url:
-            logger.info("The link: %s", summary.url)
+        try:
+            with self.invocation.run() as run:
+                told(run, lambda: pipeline.run_pipeline(run, volume))
+        except Exception:  # noqa: BLE001 - a bug in one run must not keep the next card from being saved
+            logger.exception("This card could not be finished: GhostRoll itself failed.")
+
+    def _reject(self, record: StatusRecord, volume: Volume, rejected: set[Path]) -> None:
+        """Say, once, why a card is not taken."""
+        if volume.root in rejected:
+            return
+        rejected.add(volume.root)
+        label = printable(volume.label)
+        reason = f"Its label is {label}; only {self.invocation.settings.sd_label} is taken (setting sd_label)."
+        logger.info("Card at %s left alone. %s", printable(str(volume.root)), reason)
+        record.change_card(label=label, state=CardState.REJECTED, reason=reason)
 
     def _forget_removed(self, record: StatusRecord, served: dict[Path, card.Presence]) -> None:
         for root, presence in list(served.items()):
@@ -160,10 +180,14 @@ class Watch:
             expires_at=last.expires_utc if last else None,
         )
 
-    def _finish_others(self) -> bool:
+    def _finish_others(self, record: StatusRecord) -> bool:
         """Finish what is unfinished; return whether nothing is left to try again soon."""
         rows = self.invocation.catalog.unfinished_sessions()
-        return all(not run.problems for run, _ in finished(self.invocation, rows))
+        problems = [problem for run, _ in finished(self.invocation, rows) for problem in run.problems]
+        if rows and not problems:
+            record.clear_finished(State.DONE)
+            self._idle(record)
+        return not problems
 
 
 def _presence(root: Path) -> card.Presence | None:

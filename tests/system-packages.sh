@@ -8,6 +8,7 @@ need() { command -v "$1" >/dev/null 2>&1 || packages="$packages $2"; }
 need chromium chromium
 need exiftool libimage-exiftool-perl
 need djpeg libjpeg-turbo-progs
+need openssl openssl
 [ -n "$packages" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then
