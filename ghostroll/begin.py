@@ -142,18 +142,23 @@ def working_on(run: Run, session: Session) -> Iterator[None]:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UsageError(f"Another run is working on {session.session_id}.") from None
-        _clear(session.temporary)
-        session.temporary.mkdir()
+        _clear_left_overs(session)
+        try:
+            session.temporary.mkdir()
+        except OSError as error:
+            raise disk_error(error) from error
         run.record.change(session_id=session.session_id, session_dir=str(session.directory), receipt=session.receipt)
         with log.also_to(session.log):
             yield
     finally:
-        _clear(session.temporary)
+        _clear_left_overs(session)
         os.close(fd)
 
 
-def _clear(directory: Path) -> None:
-    shutil.rmtree(directory, ignore_errors=True)
+def _clear_left_overs(session: Session) -> None:
+    shutil.rmtree(session.temporary, ignore_errors=True)
+    for left in session.directory.glob(".*.tmp"):
+        left.unlink(missing_ok=True)
 
 
 def has_what_it_needs(run: Run, session: Session) -> bool:

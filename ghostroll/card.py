@@ -3,7 +3,7 @@
 import os
 import stat
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +40,7 @@ class Volume:
     label: str
     device: str | None
     card_id: str
+    presence: "Presence | None" = field(default=None, compare=False)  # the medium that all this was read from
 
     @property
     def is_identified(self) -> bool:
@@ -91,12 +92,16 @@ def find_volume(root: Path) -> Volume:
         )
     properties = _device_properties(root) if root.is_mount() else {}
     identity = properties.get("ID_FS_UUID")
-    return Volume(
+    volume = Volume(
         root=root,
         label=properties.get("ID_FS_LABEL") or root.name,
         device=properties.get("DEVNAME"),
         card_id=f"{identity}:{os.statvfs(root).f_blocks}" if identity else f"{_BY_PLACE}{printable(str(root))}",
     )
+    try:
+        return replace(volume, presence=presence(volume))
+    except OSError:
+        raise VolumeNotFound(f"The volume at {printable(str(root))} is gone.") from None
 
 
 def volume_of_device(device: str) -> Volume:
@@ -118,7 +123,7 @@ def find_directory(root: Path, relative: str) -> Path | None:
     here = root
     for part in relative.split("/"):
         try:
-            names = sorted(entry.name for entry in _list(here) if stat.S_ISDIR(entry.facts.st_mode))
+            names = sorted(entry.name for entry in _list(here) if stat.S_ISDIR(entry.mode))
         except OSError:
             return None
         exact = part if part in names else next((name for name in names if name.casefold() == part.casefold()), None)
@@ -133,7 +138,7 @@ def scan(volume: Volume) -> Scan:
 
     Raises CardFailed where the volume went away.
     """
-    before = _presence_or_gone(volume)
+    before = volume.presence or _presence_or_gone(volume)
     roots = [found for name in MEDIA_ROOTS if (found := find_directory(volume.root, name))]
     unreadable: list[Unreadable] = []
     files: list[CardFile] = []
@@ -143,7 +148,7 @@ def scan(volume: Volume) -> Scan:
             if is_housekeeping(entry.name):
                 ignored += 1
                 continue
-            files.append(CardFile(path, kind_of(entry.name), entry.facts.st_size, entry.facts.st_mtime_ns))
+            files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
     outside = [
         path
         for path, entry in _regular_files(volume.root, volume.root, unreadable, skip=frozenset(roots))
@@ -157,7 +162,10 @@ def scan(volume: Volume) -> Scan:
 @dataclass(frozen=True, slots=True)
 class _Entry:
     name: str
-    facts: os.stat_result
+    mode: int
+    size_bytes: int = 0
+    mtime_ns: int = 0
+    error: str = ""
 
 
 def _regular_files(
@@ -174,9 +182,11 @@ def _regular_files(
             unreadable.append(Unreadable(relative.rstrip("/"), error.strerror or "cannot be listed"))
             continue
         for entry in entries:
-            if stat.S_ISREG(entry.facts.st_mode):
+            if stat.S_ISREG(entry.mode):
                 yield relative + entry.name, entry
-            elif not stat.S_ISDIR(entry.facts.st_mode) or entry.name.casefold() in _HOUSEKEEPING_DIRECTORIES:
+            elif entry.error:
+                unreadable.append(Unreadable(relative + entry.name, entry.error))
+            elif not stat.S_ISDIR(entry.mode) or (not relative and entry.name.casefold() in _HOUSEKEEPING_DIRECTORIES):
                 continue
             elif depth >= _DEPTH_MOST:
                 unreadable.append(Unreadable(relative + entry.name, "nested too deep: is the card damaged?"))
@@ -189,22 +199,25 @@ def _list(directory: Path) -> list[_Entry]:
     fd = open_quietly(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(fd) as entries:
-            return [_Entry(entry.name, facts) for entry in entries if (facts := _facts(entry))]
+            return [facts for entry in entries if (facts := _facts(entry))]
     finally:
         os.close(fd)
 
 
-def _facts(entry: "os.DirEntry[str]") -> os.stat_result | None:
+def _facts(entry: "os.DirEntry[str]") -> _Entry | None:
     try:
-        return entry.stat(follow_symlinks=False)
+        facts = entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # it went while its directory was listed
         return None
+    except OSError as error:  # the card fails right here
+        return _Entry(entry.name, 0, error=error.strerror or "cannot be looked at")
+    return _Entry(entry.name, facts.st_mode, facts.st_size, facts.st_mtime_ns)
 
 
 def subdirectories(directory: Path) -> list[Path]:
     """Return the directories in a directory, links not counted, leaving no trace; none where it cannot be listed."""
     try:
-        return sorted(directory / entry.name for entry in _list(directory) if stat.S_ISDIR(entry.facts.st_mode))
+        return sorted(directory / entry.name for entry in _list(directory) if stat.S_ISDIR(entry.mode))
     except OSError:
         return []
 

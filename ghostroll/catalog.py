@@ -69,7 +69,7 @@ class Catalog:
         except (sqlite3.DatabaseError, OSError) as error:
             raise ConfigurationError(
                 f"The catalog {path} cannot be used: {error}.",
-                hint="Check db_path and its rights; if the file is damaged, move it away.",
+                hint="Check db_path and its rights. A damaged file can be moved away: the photos on the disk stay.",
             ) from error
 
     def close(self) -> None:

@@ -186,7 +186,7 @@ def _endpoint(value: Any) -> str | None:
         valid = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     except ValueError:
         valid = False
-    if not valid or parts.query or parts.fragment or parts.username:
+    if not valid or parts.query or parts.fragment or "@" in parts.netloc:
         raise _Wrong("an address such as https://s3.example.com, without a user name")
     return url.rstrip("/")
 
@@ -229,7 +229,7 @@ SETTINGS = (
         "how long a link is valid; seven days is also the most that S3 allows",
     ),
     Setting("status_path", _file_path, None, "the status record; default: status.json under base_dir"),
-    Setting("status_image_path", _file_path, None, "the panel's picture; default: status.png under base_dir"),
+    Setting("status_image_path", _file_path, None, "the panel's picture; default: status.png beside it"),
     Setting(
         "process_workers",
         _optional(_number(1, 64, "auto, or a number"), "auto"),

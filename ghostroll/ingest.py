@@ -20,7 +20,7 @@ from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error
 from ghostroll.hashing import Hasher
 from ghostroll.log import logger, printable
 from ghostroll.media import SNIFF_BYTES, CardFile, Kind, looks_like_still
-from ghostroll.plan import KnownFile, PlannedFile, numbered
+from ghostroll.plan import KnownFile, PlannedFile, fitting_path, numbered
 from ghostroll.rows import Original, Remembered, RenderState, SavedFile
 from ghostroll.sample import Sampler, opened, sample_of
 from ghostroll.session import Session
@@ -28,6 +28,7 @@ from ghostroll.status import StatusRecord
 
 # How many copied files may wait for, and share, one flush.
 _BATCH_FILES = 32
+_BATCH_BYTES = 256 << 20
 # PATH_MAX of Linux less the longest prefix that a session puts before a card's path.
 _PATH_BYTES_MOST = 4096 - 64
 
@@ -65,7 +66,7 @@ class Ingest:
     _error: BaseException | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
-        self._presence = _presence(self.volume)
+        self._presence = self.volume.presence or _presence(self.volume)
         self._hasher = Hasher()
         self._settler: threading.Thread | None = None
 
@@ -131,10 +132,12 @@ class Ingest:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        if copied.sha256 in self._on_their_way:
+        known = self.catalog.is_ingested(copied.sha256)
+        if not known and copied.sha256 in self._on_their_way:
             self._drain()  # whether its twin is safe must be known before this one is dropped
             self._raise_error()
-        if self.catalog.is_ingested(copied.sha256):
+            known = self.catalog.is_ingested(copied.sha256)
+        if known:
             temporary.unlink()
             self.record.add(skipped=1, saved=1)
             self.catalog.remember([_memory(self.volume, copied)])
@@ -205,15 +208,17 @@ class Ingest:
                 self._error = error
 
     def _next_batch(self) -> list[_Copied]:
-        """Wait for one copied file, then take all that are ready; [] is the end."""
+        """Wait for one copied file, then take all that are ready, within bounds; [] is the end."""
         batch: list[_Copied] = []
-        while not batch or (len(batch) < _BATCH_FILES and not self._settling.empty()):
+        size_bytes = 0
+        while not batch or (size_bytes < _BATCH_BYTES and not self._settling.empty()):
             copied = self._settling.get()
             if copied is None:
                 if batch:
                     self._settling.put(None)
                 break
             batch.append(copied)
+            size_bytes += copied.planned.file.size_bytes
         return batch
 
     def _make_safe(self, batch: list[_Copied]) -> None:
@@ -222,6 +227,8 @@ class Ingest:
         durable.move_into_place(zip((copied.temporary for copied in batch), finals, strict=True))
         safe = []
         for copied, path, final in zip(batch, paths, finals, strict=True):
+            if self.stop.is_set():
+                return  # what has no row is copied again
             matches, verified = self._read_back(copied, final)
             if matches:
                 safe.append(_saved(copied, path, verified=verified))
@@ -240,7 +247,7 @@ class Ingest:
         """Return where each goes below `originals/`: as on the card, but never over another original."""
         paths: list[str] = []
         for copied in batch:
-            path = wanted = self._below_directories(copied.planned.file.path)
+            path = wanted = self._below_directories(fitting_path(copied.planned.file.path))
             number = 1
             while path in paths or self._is_taken(path):
                 number += 1

@@ -1,5 +1,6 @@
 """What a run will do with a card: which files are known, which are read, and what their derivatives are called."""
 
+import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ghostroll.sample import sample_of
 # A camera writes these beside a RAW as the same picture, ready to show.
 _STANDS_FOR_RAW = JPEG_SUFFIXES | {"heic", "heif", "hif"}
 _NAME_BYTES_MOST = 255  # NAME_MAX of every Linux filesystem
+_SUFFIX_BYTES_MOST = 64  # what is longer is no suffix
 # Share image, thumbnail and the share image once more in the zip: the most one picture takes.
 _DERIVED_BYTES_MOST = 1_600_000
 
@@ -150,13 +152,34 @@ def _free(path: str, used: set[str]) -> str:
 def numbered(path: str, number: int) -> str:
     """Return `path` with a number before its suffix, as a name that a filesystem takes."""
     suffix = PurePosixPath(path).suffix
+    if len(os.fsencode(suffix)) > _SUFFIX_BYTES_MOST:
+        return _fitting(path, f"~{number}")
     return _fitting(path[: len(path) - len(suffix)], f"~{number}{suffix}")
+
+
+def fitting_path(path: str) -> str:
+    """Return `path` with each part cut, and marked by a hash, to what a filesystem takes as one name.
+
+    FAT and exFAT names have up to 255 UTF-16 units, which are up to 765 bytes here.
+    """
+    return "/".join(_fitting_part(part) for part in path.split("/"))
+
+
+def _fitting_part(part: str) -> str:
+    raw = os.fsencode(part)
+    if len(raw) <= _NAME_BYTES_MOST:
+        return part
+    suffix = PurePosixPath(part).suffix
+    ending = (
+        f"~{hashlib.sha256(raw).hexdigest()[:12]}{suffix if len(os.fsencode(suffix)) <= _SUFFIX_BYTES_MOST else ''}"
+    )
+    return _fitting(part, ending)
 
 
 def _fitting(stem: str, ending: str) -> str:
     """Join path stem and ending, shortened to what a filesystem takes as one name."""
     folder, _, name = stem.rpartition("/")
-    while len(os.fsencode(name + ending)) > _NAME_BYTES_MOST:
+    while name and len(os.fsencode(name + ending)) > _NAME_BYTES_MOST:
         name = name[:-1]
     return f"{folder}/{name}{ending}" if folder else name + ending
 

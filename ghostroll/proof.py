@@ -30,7 +30,8 @@ def settle_accounts(run: Run, volume: Volume, found: Scan, plan: Plan, session: 
         )
     if session:
         originals = run.catalog.originals(session.session_id)
-        publish.write_checksums(session, [(original.sha256, original.path) for original in originals])
+        if originals:
+            publish.write_checksums(session, [(original.sha256, original.path) for original in originals])
         run.catalog.set_card_read(session.session_id, read=not gone)
         run.catalog.set_state(session.session_id, SessionState.INGESTED)
     run.record.change_card(

@@ -10,6 +10,8 @@ from pathlib import Path, PurePosixPath
 from ghostroll.errors import UsageError
 
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+# What else lies in the base directory.
+_RESERVED = frozenset(("store", "status.d", "status.json", "status.png", "ghostroll.db"))
 _STAMP = "shoot-%Y-%m-%d_%H%M%S_%f"
 # Letters that no two of look or sound alike on a small panel.
 _RECEIPT_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -138,7 +140,7 @@ def new_session_id(now: datetime, latest: str | None) -> str:
 
 def checked_session_id(text: str) -> str:
     """Return `text` if it can be a session id, a directory and a part of a key; raises UsageError if not."""
-    if not _ID_PATTERN.fullmatch(text):
+    if not _ID_PATTERN.fullmatch(text) or text in _RESERVED:
         raise UsageError(f"{text!r} cannot be a session id: use letters, digits, dots, hyphens and underscores.")
     return text
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from ghostroll import durable
+from ghostroll.errors import UsageError
 from ghostroll.log import logger
 
 VERSION = 1
@@ -257,9 +258,13 @@ class _Board:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with (self._directory / ".lock").open("a") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        # flock(2) needs no right to write: a lock that another user made serves as well.
+        fd = os.open(self._directory / ".lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
             yield
+        finally:
+            os.close(fd)
 
     def register(self, run_id: str) -> int:
         """Announce a live run; a run that starts while no other is active begins with a clean board."""
@@ -267,8 +272,12 @@ class _Board:
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
             if not active and not run_id.startswith("watch"):
                 self._drop_finished()
-            fd = os.open(self._directory / f"{run_id}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                raise UsageError(f"Another {run_id} is running already.") from None
             return fd
 
     def retire(self, run_id: str, fd: int) -> None:
@@ -316,7 +325,7 @@ class _Board:
 
     def _is_alive(self, run_id: str) -> bool:
         try:
-            with (self._directory / f"{run_id}.lock").open("r+") as lock:
+            with (self._directory / f"{run_id}.lock").open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except FileNotFoundError:
             return False
@@ -343,7 +352,11 @@ class _Board:
 
     def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
         has_ended = not (self._directory / f"{run_id}.lock").exists()
-        if record["state"] in _FINAL or (has_ended and record["state"] == State.WAITING) or self._is_alive(run_id):
+        if (
+            record["state"] in (*_FINAL, State.IDLE)
+            or (has_ended and record["state"] == State.WAITING)
+            or self._is_alive(run_id)
+        ):
             return record
         return record | {
             "state": State.INTERRUPTED,

@@ -104,7 +104,7 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Printed]:
         yield Printed(found[0], session, pictures)
     finally:
         child.send_signal(signal.SIGTERM)
-        child.wait(30)
+        assert child.wait(30) == 0
 
 
 def watch_dialogs(seen: Visit) -> list[str]:

@@ -9,7 +9,6 @@ import re
 import signal
 import struct
 import subprocess
-import tempfile
 import termios
 import threading
 import time
@@ -432,21 +431,3 @@ def test_the_demo_prints_a_link_and_leaves_nothing(tmp_path: Path) -> None:
     assert "Traceback" not in ended.stderr
     assert list(temporary.iterdir()) == []
     assert [path for path in home.rglob("*") if path.is_file()] == []
-
-
-def test_the_demo_serves_until_it_is_told_to_end() -> None:
-    # A short path, since a socket's has at most 107 bytes, and the demo's own is below it.
-    with tempfile.TemporaryDirectory() as place:
-        appliance = make_appliance(Path(place) / "x", GHOSTROLL_STORE_PORT=str(free_ports(1)[0]))
-        child = appliance.start("demo")
-        try:
-            wait_until(lambda: "Serving until" in appliance.output(child)[0] or child.poll() is not None)
-            link = re.search(r"^http://\S+$", appliance.output(child)[0], re.MULTILINE)
-            assert link
-            assert get(link[0]).status == 200
-            child.send_signal(signal.SIGINT)
-            ended = appliance.end(child)
-            assert ended.code == 0
-            assert ended.seconds < 10
-        finally:
-            appliance.kill_all()

@@ -60,7 +60,7 @@ class Watching:
 
 def test_a_card_is_taken_once_for_each_time_it_is_plugged_in(appliance: Appliance) -> None:
     watching = Watching(appliance)
-    assert appliance.status["message"] == WAITING
+    wait_until(lambda: appliance.status.get("message") == WAITING)
     assert appliance.status["state"] == "idle"
     card = watching.plug(make_card(appliance.root / "card", range(3)))
     watching.wait_for("The link: ")

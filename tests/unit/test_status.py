@@ -13,7 +13,7 @@ import jsonschema
 import pytest
 
 from ghostroll import status
-from ghostroll.errors import EXIT_CODE_ORDER
+from ghostroll.errors import EXIT_CODE_ORDER, UsageError
 from ghostroll.status import (
     THUMBNAILS_MOST,
     VERSION,
@@ -462,6 +462,6 @@ def test_a_run_that_ended_by_a_bug_is_not_shown_at_work_for_ever(path: Path) -> 
 @pytest.mark.usefixtures("quick")
 def test_two_runs_of_the_same_name_are_refused(path: Path) -> None:
     watch = start(path, "watch")
-    with pytest.raises(OSError, match="unavailable"):
+    with pytest.raises(UsageError, match="running already"):
         StatusRecord(path, "watch", path.parent)
     watch.close()

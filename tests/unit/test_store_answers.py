@@ -342,6 +342,7 @@ def test_temporary_credentials_of_unknown_end_are_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("ghostroll.log.logger.propagate", True)
+    monkeypatch.setattr("ghostroll.log.logger.handlers", [])
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
     store = Store.open(settings(s3_region="eu-central-1"))
     assert store.credentials_expire_at() is None
