@@ -71,7 +71,7 @@ def is_busy(session: Session) -> bool:
 
 def choose_session(run: Run, volume: Volume, session_id: str | None) -> Begun:
     """Return what the run may go on with; raises UsageError for an id that cannot be one."""
-    named = session_of(run.settings, checked_session_id(session_id)) if session_id else None
+    named = session_of(run.settings, checked_session_id(session_id)) if session_id is not None else None
     row = run.catalog.latest_session_of(volume.card_id)
     earlier = session_of(run.settings, row.session_id) if row else None
     session = named or (earlier if row and not row.card_read else None)
@@ -159,6 +159,18 @@ def _clear_left_overs(session: Session) -> None:
     shutil.rmtree(session.temporary, ignore_errors=True)
     for left in session.directory.glob(".*.tmp"):
         left.unlink(missing_ok=True)
+
+
+def is_empty(run: Run, session: Session) -> bool:
+    """Tell whether a session holds nothing: all that seemed new turned out to be known, or could not be saved."""
+    return not run.catalog.originals(session.session_id)
+
+
+def discard(run: Run, session: Session) -> None:
+    """Take back a session that holds nothing."""
+    run.catalog.delete_session(session.session_id)
+    run.record.change(session_id=None, session_dir=None, receipt=None)
+    shutil.rmtree(session.directory, ignore_errors=True)
 
 
 def has_what_it_needs(run: Run, session: Session) -> bool:

@@ -110,6 +110,11 @@ class Catalog:
                 card_id=printable(card_id), card_label=printable(card_label),
             )  # fmt: skip
 
+    def delete_session(self, session_id: str) -> None:
+        """Forget a session that holds nothing; what failed in it stays on record. Others are refused by SQLite."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM sessions WHERE session_id = ?", (session_id,))
+
     def session(self, session_id: str) -> SessionRow | None:
         """Return one session."""
         return next(iter(self._sessions("WHERE session_id = ?", (session_id,))), None)

@@ -39,7 +39,6 @@ class _Parser(argparse.ArgumentParser):
 def entry() -> NoReturn:
     """Run as a program. A thread that hangs in the network does not keep an interrupted one alive."""
     exit_code = main()
-    sys.stdout.flush()
     logging.shutdown()
     if threading.active_count() > 1:
         os._exit(exit_code)
@@ -51,18 +50,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     log.setup(logging.DEBUG if options.verbose else logging.INFO)
     try:
-        return _run(options)
+        exit_code = _run(options)
+        sys.stdout.flush()
     except GhostrollError as error:
         logger.error("%s%s", error, f" {error.hint}" if error.hint else "")
         return error.exit_code
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # stdout's: what breaks in the network has become an error of ours before it gets here
+        _forget_stdout()
         return 0
     except Exception:  # noqa: BLE001 - the one place: a bug is reported whole
         traceback.print_exc()
         return EX_BUG
+    return exit_code
+
+
+def _forget_stdout() -> None:
+    """Let what is still to be printed go nowhere: its reader has left."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(options: argparse.Namespace) -> int:

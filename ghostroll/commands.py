@@ -167,6 +167,7 @@ def store(_: argparse.Namespace, effective: Effective) -> int:
         sys.stdout.flush()
         while not stop.wait(1.0):
             server.ensure_running()
+        logger.info("The embedded store ends: its links do not open until it runs again.")
     return 0
 
 
@@ -205,4 +206,4 @@ def _print_summary(summary: Summary, *, as_json: bool) -> None:
         print(f"\n{qr.qr_terminal(summary.url, ansi=sys.stdout.isatty())}\n")
         print(f"Valid until {_until(summary.expires_at)}:\n{summary.url}\n")
     elif summary.session_id is None and summary.discovered and not summary.new:
-        print(f"Nothing new: all {summary.discovered} files on the card were saved before.")
+        print("Nothing new on this card.")

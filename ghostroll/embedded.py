@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Event, Lock
 
 from ghostroll import lan, weed
 from ghostroll.config import Settings
@@ -59,6 +59,7 @@ class EmbeddedStore:
         self._server: WeedProcess | None = None
         self._door: lan.Door | None = None
         self._guard = Lock()
+        self._closing = Event()
         try:
             settings.base_dir.mkdir(parents=True, exist_ok=True)
             for directory in (self._directory, self._directory / "data"):
@@ -99,12 +100,14 @@ class EmbeddedStore:
                     return
                 if time.monotonic() > until:
                     self._give_up()
-                time.sleep(0.1)
+                if self._closing.wait(0.1):
+                    raise StoreUnreachable("The embedded store is being closed.")
             if self._server is not None:
                 self._server.trim_log()
 
     def close(self) -> None:
-        """Stop the server if it is ours."""
+        """Stop the server if it is ours; whoever waits for it to come up waits no longer."""
+        self._closing.set()
         with self._guard:
             self._stop()
             self._release_lock()
@@ -171,7 +174,8 @@ class EmbeddedStore:
         while server.is_alive and time.monotonic() < until:
             if serves(self._directory):
                 return
-            time.sleep(0.05)
+            if self._closing.wait(0.05):
+                break
         raise StoreUnreachable(f"The embedded store does not start: {server.last_words()}")
 
     def _stop(self) -> None:

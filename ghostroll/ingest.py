@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostroll import durable
+from ghostroll import durable, log
 from ghostroll.card import Presence, Volume, presence
 from ghostroll.catalog import Catalog
 from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error
@@ -103,7 +103,7 @@ class Ingest:
 
     def _settle_soon(self, copied: _Copied) -> None:
         if self._settler is None:
-            self._settler = threading.Thread(target=self._settle, name="settle", daemon=True)
+            self._settler = log.thread(self._settle, "settle")
             self._settler.start()
         self._settling.put(copied)
 
@@ -139,7 +139,7 @@ class Ingest:
             known = self.catalog.is_ingested(copied.sha256)
         if known:
             temporary.unlink()
-            self.record.add(skipped=1, saved=1)
+            self.record.add(skipped=1, new=-1, saved=1)
             self.catalog.remember([_memory(self.volume, copied)])
             return
         self._on_their_way.add(copied.sha256)
@@ -288,6 +288,7 @@ class Ingest:
         self.record.add(
             ingested=len(safe) - beaten,
             skipped=beaten,
+            new=-beaten,
             verified=sum(file.verified for file in safe) - beaten,
             saved=len(safe),
         )

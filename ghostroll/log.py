@@ -7,9 +7,11 @@ import logging
 import os
 import sys
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar, copy_context
 from pathlib import Path
+from threading import Thread
 
 logger = logging.getLogger("ghostroll")
 
@@ -58,14 +60,25 @@ def _terminal_formatter() -> logging.Formatter:
     return logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S")
 
 
+_session_log: ContextVar[Path | None] = ContextVar("session_log", default=None)
+
+
+def thread(work: Callable[[], None], name: str) -> Thread:
+    """Return a daemon thread for `work` whose log lines belong to the same session as its maker's."""
+    return Thread(target=copy_context().run, args=(work,), name=name, daemon=True)
+
+
 @contextmanager
 def also_to(path: Path) -> Iterator[None]:
-    """Append every log line, as long as this lasts, to the session log at `path` as well."""
+    """Append the log lines of this thread, and of those it makes by `thread`, to the session log at `path` too."""
+    belongs = _session_log.set(path)
     handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
+    handler.addFilter(lambda _: _session_log.get() == path)
     logger.addHandler(handler)
     try:
         yield
     finally:
+        _session_log.reset(belongs)
         logger.removeHandler(handler)
         handler.close()

@@ -4,11 +4,14 @@
 """
 
 from ghostroll import card, sharing, story
+from ghostroll.adopt import adopt_originals
 from ghostroll.begin import (
     check_places,
     check_room,
     choose_session,
+    discard,
     has_what_it_needs,
+    is_empty,
     look_closer,
     new_session,
     unrendered_again,
@@ -40,13 +43,22 @@ def run_pipeline(run: Run, volume: Volume, *, session_id: str | None = None, reh
     if session is None:
         settle_accounts(run, volume, found, plan, session)
         return story.nothing_new(run)
+    may_be_empty = session_id is not None or run.settings.always_create_session
     with working_on(run, session), Stages(run, session) as stages:
         story.session_begun(run, session, volume, plan)
         stages.start_saving(volume, found, plan, lambda: settle_accounts(run, volume, found, plan, session))
         stages.wait_for_pictures()
         if stages.is_saving:
             sharing.share_early(run, session, stages)
-        _finish(run, session, stages)
+        stages.wait_for_renders()
+        came_to_nothing = not may_be_empty and is_empty(run, session)
+        if came_to_nothing:
+            stages.leave_uploads()
+        else:
+            _share(run, session, stages)
+    if came_to_nothing:
+        discard(run, session)
+        return story.nothing_new(run)
     return story.ended(run, session)
 
 
@@ -57,12 +69,13 @@ def finish_session(run: Run, session: Session) -> Summary:
         return story.summary(run, session)
     with working_on(run, session), Stages(run, session) as stages:
         unrendered_again(run, session)
+        adopt_originals(run, session)
         stages.nothing_to_save()
-        _finish(run, session, stages)
+        stages.wait_for_renders()
+        _share(run, session, stages)
     return story.ended(run, session)
 
 
-def _finish(run: Run, session: Session, stages: Stages) -> None:
-    stages.wait_for_renders()
+def _share(run: Run, session: Session, stages: Stages) -> None:
     sharing.write_local(run, session)
     sharing.share(run, session, stages)

@@ -1,5 +1,7 @@
 """When a card was read: the books are closed, and whether it may be formatted is proven, not assumed."""
 
+from dataclasses import dataclass
+
 from ghostroll import publish, story
 from ghostroll.card import Scan, Volume
 from ghostroll.errors import CardFailed
@@ -34,25 +36,37 @@ def settle_accounts(run: Run, volume: Volume, found: Scan, plan: Plan, session: 
             publish.write_checksums(session, [(original.sha256, original.path) for original in originals])
         run.catalog.set_card_read(session.session_id, read=not gone)
         run.catalog.set_state(session.session_id, SessionState.INGESTED)
+    if gone:
+        run.record.change_card(state=CardState.REMOVED)
+        return
+    proven = _proven(run, volume, found)
+    left_out = found.outside or found.unreadable or any(failure.step in _COPY_STEPS for failure in run.failures)
     run.record.change_card(
-        state=CardState.REMOVED if gone else CardState.SAFE,
-        safe_to_format=not gone and _all_is_safe(run, volume, found),
+        state=CardState.SAFE,
+        saved=proven.saved,
+        safe_to_format=not left_out and proven.verified == len(found.files),
     )
-    story.card_released(run, found)
+    story.card_released(run, proven.saved, proven.verified)
 
 
-def _all_is_safe(run: Run, volume: Volume, found: Scan) -> bool:
-    """Tell whether every file of the card has a copy that was read back from the disk and is still there."""
-    if found.outside or found.unreadable or any(failure.step in _COPY_STEPS for failure in run.failures):
-        return False
+@dataclass(frozen=True)
+class _Proven:
+    """How many of the card's files have a copy that is on the disk now, and one that was read back from it."""
+
+    saved: int
+    verified: int
+
+
+def _proven(run: Run, volume: Volume, found: Scan) -> _Proven:
     copies = run.catalog.copies_of_card(volume.card_id)
-    return all(
-        (copy := copies.get(file.path)) is not None
-        and copy.verified
+    there = [
+        copy
+        for file in found.files
+        if (copy := copies.get(file.path))
         and copy.size_bytes == file.size_bytes
         and _is_there(run, copy.session_id, copy.path, copy.size_bytes)
-        for file in found.files
-    )
+    ]
+    return _Proven(len(there), sum(copy.verified for copy in there))
 
 
 def _is_there(run: Run, session_id: str, path: str, size_bytes: int) -> bool:

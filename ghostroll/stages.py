@@ -11,6 +11,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from ghostroll import log
 from ghostroll.card import Scan, Volume
 from ghostroll.derivatives import Recipe
 from ghostroll.errors import (
@@ -121,9 +122,13 @@ class Stages:
             except BaseException as error:  # noqa: BLE001 - raised again right here
                 done.set_exception(error)
 
-        threading.Thread(target=guarded, name="publish", daemon=True).start()
+        log.thread(guarded, "publish").start()
         self._wait(done.done)
         done.result()
+
+    def leave_uploads(self) -> None:
+        """Wait for no upload any more: there is nothing to share."""
+        self._left_behind = True
 
     @property
     def is_saving(self) -> bool:
@@ -144,7 +149,7 @@ class Stages:
             except BaseException as error:  # noqa: BLE001 - raised again in the main thread
                 self._fatal = self._fatal or error
 
-        thread = threading.Thread(target=guarded, name=name, daemon=True)
+        thread = log.thread(guarded, name)
         self._threads.append(thread)
         thread.start()
 
@@ -161,7 +166,7 @@ class Stages:
             ingest.read(plan.the_rest())
             ingest.finish()
             if changed := changed_files(volume, plan.known, run.stop):
-                run.record.add(skipped=-len(changed), saved=-len(changed))
+                run.record.add(skipped=-len(changed), new=len(changed), saved=-len(changed))
                 run.record.add_bytes(total=sum(file.size_bytes for file in changed))
                 ingest.read(read_again(changed, found))
                 ingest.finish()

@@ -34,7 +34,7 @@ def card_found(run: Run, volume: Volume, found: Scan) -> None:
 
 def planned(run: Run, plan: Plan) -> None:
     """It is known what has to be read."""
-    run.record.add(skipped=len(plan.known))
+    run.record.add(skipped=len(plan.known), new=len(plan.to_read))
     run.record.change_card(saved=len(plan.known))
     run.record.change(bytes=Bytes(0, plan.bytes_to_read))
     if plan.to_read:
@@ -53,14 +53,20 @@ def session_begun(run: Run, session: Session, volume: Volume, plan: Plan) -> Non
     run.record.change(step=Step.INGEST)
 
 
-def card_released(run: Run, found: Scan) -> None:
-    """The card was read; it may be pulled."""
+def card_released(run: Run, saved: int, verified: int) -> None:
+    """The card was read; it may be pulled. `saved` and `verified` count its files with copies on the disk now."""
     card = run.record.status.card
-    if card.state is CardState.REMOVED:
-        return
-    verified = " and verified" if run.settings.verify == "readback" else ""
-    logger.info("Safe to remove: %d of %d files on the card are saved%s.", card.saved, card.files, verified)
-    if card.safe_to_format and found.files:
+    words = {saved: "saved and verified", 0: "saved"}.get(verified, f"saved, {verified} of them verified")
+    if saved:
+        logger.info("Safe to remove: %d of %d files on the card are %s.", saved, card.files, words)
+    else:
+        logger.info("The card may be removed.")
+    gone = card.files - saved - sum(failure.step == "ingest" for failure in run.failures)
+    if gone > 0:
+        logger.warning(
+            "%s of this card came in before, and the copies are no longer on this disk: do not format it.", _files(gone)
+        )
+    if card.safe_to_format and card.files:
         logger.info("Safe to format: every file on the card has a verified copy on this disk.")
 
 
@@ -79,10 +85,17 @@ def shared(run: Run, session: Session, url: str, expires_at: datetime, terminal_
 
 
 def nothing_new(run: Run) -> Summary:
-    """Nothing on the card is new."""
+    """Nothing on the card is new, or nothing of it could be saved."""
+    problem = worst_problem(run)
+    if problem:
+        failed(run, problem)
+        return summary(run, None)
     card = run.record.status.card
     last = run.catalog.latest_share()
-    message = f"Nothing new: all {card.files} files on the card were saved before."
+    here = "" if card.saved == card.files else f" Only {card.saved} of the copies are still on this disk."
+    message = f"Nothing new: all {_files(card.files)} on the card came in before.{here}"
+    if run.failures:
+        message = f"Nothing could be saved of {_files(len(run.failures))}; see the log."
     logger.info("%s", message)
     run.record.change(
         state=State.DONE,
@@ -138,7 +151,7 @@ def summary(run: Run, session: Session | None) -> Summary:
         session_dir=str(session.directory) if session else None,
         state=status.state,
         discovered=counts.discovered,
-        new=counts.discovered - counts.skipped,
+        new=counts.new,
         skipped=counts.skipped,
         ingested=counts.ingested,
         derived=counts.processed,

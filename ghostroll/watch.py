@@ -1,12 +1,13 @@
 """The steady loop: waits for cards, runs each once per insertion, finishes what is unfinished."""
 
 import contextlib
+import functools
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -21,6 +22,8 @@ WAITING_MESSAGE = "Waiting for SD card…"
 _POLL_SECONDS = 2.0
 # Unfinished sessions are tried again after this, twice as long each time it fails.
 _RETRY_SECONDS, _RETRY_SECONDS_MOST = 15.0, 600.0
+# How long a run is given to write its last word when the loop ends.
+_STOP_SECONDS = 1.5
 
 
 def label_matches(wanted: str, label: str) -> bool:
@@ -103,66 +106,83 @@ def alarm() -> Alarm:
 
 @dataclass
 class Watch:
-    """The loop. It ends with the invocation's stop, never by a card that fails."""
+    """The loop. Each card is run in a thread of its own, so that none waits for another, or for the network.
+
+    It ends with the invocation's stop, never by a card that fails.
+    """
 
     invocation: Invocation
     poll_seconds: float = _POLL_SECONDS
+    _served: dict[Path, card.Presence] = field(default_factory=dict)
+    _rejected: set[Path] = field(default_factory=set)
+    _runs: list[threading.Thread] = field(default_factory=list)
+    _retry_at: float = 0.0
+    _pause: float = _RETRY_SECONDS
 
     def until_stopped(self) -> None:
         """Watch."""
         stop = self.invocation.stop
-        settings = self.invocation.settings
         wake = alarm()
-        served: dict[Path, card.Presence] = {}
-        rejected: set[Path] = set()
-        retry_at, pause = 0.0, _RETRY_SECONDS
         with ExitStack() as stack:
             record = self.invocation.record(stack, "watch")
             self._idle(record)
-            logger.info("Waiting for cards labelled %s.", settings.sd_label)
+            logger.info("Waiting for cards labelled %s.", self.invocation.settings.sd_label)
             while not stop.is_set():
-                self._forget_removed(record, served)
-                present = find_volumes(settings.mount_roots)
-                rejected &= {volume.root for volume in present}
-                for volume in present:
-                    if not is_ours(settings.sd_label, volume):
-                        self._reject(record, volume, rejected)
-                    elif volume.root not in served and not stop.is_set():
-                        self._serve(volume, served)
-                        retry_at = 0.0
-                if time.monotonic() >= retry_at and not stop.is_set():
-                    pause = _RETRY_SECONDS if self._finish_others(record) else min(2 * pause, _RETRY_SECONDS_MOST)
-                    retry_at = time.monotonic() + pause
+                self._look(record)
                 wake.wait(self.poll_seconds, stop)
+            for run in self._runs:
+                run.join(_STOP_SECONDS)
         logger.info("Stopped watching.")
 
-    def _serve(self, volume: Volume, served: dict[Path, card.Presence]) -> None:
-        """Run one card, once per insertion."""
-        try:
-            served[volume.root] = card.presence(volume)
-        except OSError:
-            return
-        try:
-            with self.invocation.run() as run:
-                told(run, lambda: pipeline.run_pipeline(run, volume))
-        except Exception:  # noqa: BLE001 - a bug in one run must not keep the next card from being saved
-            logger.exception("This card could not be finished: GhostRoll itself failed.")
+    def _look(self, record: StatusRecord) -> None:
+        """See which cards came and went, and start what there is to do."""
+        settings = self.invocation.settings
+        self._forget_removed(record)
+        present = find_volumes(settings.mount_roots)
+        self._rejected &= {volume.root for volume in present}
+        for volume in present:
+            if not is_ours(settings.sd_label, volume):
+                self._reject(record, volume)
+            elif volume.root not in self._served and volume.presence:
+                self._served[volume.root] = volume.presence
+                self._start("card", functools.partial(self._serve, volume))
+        if time.monotonic() >= self._retry_at:
+            self._retry_at = float("inf")  # until this try has ended
+            self._start("resume", lambda: self._finish_others(record))
 
-    def _reject(self, record: StatusRecord, volume: Volume, rejected: set[Path]) -> None:
+    def _start(self, name: str, work: Callable[[], None]) -> None:
+        def guarded() -> None:
+            try:
+                work()
+            except Exception:  # noqa: BLE001 - a bug in one run must not keep the next card from being saved
+                logger.exception("GhostRoll itself failed; it goes on watching.")
+
+        self._runs = [run for run in self._runs if run.is_alive()]
+        run = threading.Thread(target=guarded, name=name, daemon=True)
+        self._runs.append(run)
+        run.start()
+
+    def _serve(self, volume: Volume) -> None:
+        """Run one card, once per insertion."""
+        with self.invocation.run() as run:
+            told(run, lambda: pipeline.run_pipeline(run, volume))
+        self._retry_at = min(self._retry_at, time.monotonic() + _RETRY_SECONDS)
+
+    def _reject(self, record: StatusRecord, volume: Volume) -> None:
         """Say, once, why a card is not taken."""
-        if volume.root in rejected:
+        if volume.root in self._rejected:
             return
-        rejected.add(volume.root)
+        self._rejected.add(volume.root)
         label = printable(volume.label)
         reason = f"Its label is {label}; only {self.invocation.settings.sd_label} is taken (setting sd_label)."
         logger.info("Card at %s left alone. %s", printable(str(volume.root)), reason)
         record.change_card(label=label, state=CardState.REJECTED, reason=reason)
 
-    def _forget_removed(self, record: StatusRecord, served: dict[Path, card.Presence]) -> None:
-        for root, presence in list(served.items()):
+    def _forget_removed(self, record: StatusRecord) -> None:
+        for root, presence in list(self._served.items()):
             if _presence(root) == presence:
                 continue
-            del served[root]
+            del self._served[root]
             logger.info("Card at %s removed.", printable(str(root)))
             # What waits for the network is not over with the card.
             record.clear_finished(State.DONE, State.ERROR, State.INTERRUPTED)
@@ -180,19 +200,23 @@ class Watch:
             expires_at=last.expires_utc if last else None,
         )
 
-    def _finish_others(self, record: StatusRecord) -> bool:
-        """Finish what is unfinished; return whether nothing is left to try again soon."""
-        rows = self.invocation.catalog.unfinished_sessions()
-        problems = [problem for run, _ in finished(self.invocation, rows) for problem in run.problems]
-        if rows and not problems:
-            record.clear_finished(State.DONE)
-            self._idle(record)
-        return not problems
+    def _finish_others(self, record: StatusRecord) -> None:
+        """Finish what is unfinished, and say when to try again."""
+        pause = min(2 * self._pause, _RETRY_SECONDS_MOST)
+        try:
+            rows = self.invocation.catalog.unfinished_sessions()
+            if all([not run.problems for run, _ in finished(self.invocation, rows)]):  # noqa: C419 - finish them all
+                pause = _RETRY_SECONDS
+                if rows:
+                    record.clear_finished(State.DONE)
+                    self._idle(record)
+        finally:
+            self._pause = pause
+            self._retry_at = time.monotonic() + pause
 
 
 def _presence(root: Path) -> card.Presence | None:
     try:
-        volume = card.find_volume(root)
-        return card.presence(volume)
+        return card.find_volume(root).presence
     except (GhostrollError, OSError):
         return None

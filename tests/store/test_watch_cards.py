@@ -63,7 +63,7 @@ def test_a_card_is_taken_once_for_each_time_it_is_plugged_in(appliance: Applianc
     wait_until(lambda: appliance.status.get("message") == WAITING)
     assert appliance.status["state"] == "idle"
     card = watching.plug(make_card(appliance.root / "card", range(3)))
-    watching.wait_for("The link: ")
+    watching.wait_for("The link to ")
     (session,) = appliance.sessions()
     url = (session / "share.txt").read_text().strip()
     assert url in watching.story
@@ -96,7 +96,7 @@ def test_only_cards_of_the_wanted_label_are_taken(appliance: Appliance) -> None:
     (slot / "auto-import 4").symlink_to(slot / "EOS_DIGITAL")
     watching = Watching(appliance)
     wait_until(lambda: appliance.count("ingested_files") == len(taken))
-    watching.wait_for("The link: ", len(taken))
+    watching.wait_for("The link to ", len(taken))
     time.sleep(2.5)
     assert appliance.count("ingested_files") == len(taken)
     saved = [digest for session in appliance.sessions() for digest in tree(session / "originals").values()]
@@ -108,7 +108,7 @@ def test_a_star_takes_any_card(appliance: Appliance) -> None:
     make_card(appliance.root / "media" / "EOS_DIGITAL", range(1))
     (appliance.root / "media" / "USB STICK" / "Documents").mkdir(parents=True)
     watching = Watching(appliance, GHOSTROLL_SD_LABEL="*")
-    watching.wait_for("The link: ")
+    watching.wait_for("The link to ")
     assert len(appliance.sessions()) == 1
     watching.end()
 
@@ -167,7 +167,7 @@ def test_it_ends_soon_in_the_midst_of_a_card_and_goes_on_at_the_next_start(appli
     wait_until(lambda: appliance.count("derivatives") >= 2)
     watching.end()
     again = Watching(appliance)
-    again.wait_for("The link: ")
+    again.wait_for("The link to ")
     (session,) = appliance.sessions()
     assert sorted(tree(session / "originals").values()) == sorted(sha256(path) for path in card.rglob("*.JPG"))
     again.end()
