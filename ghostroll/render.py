@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from ghostroll import durable
 from ghostroll.catalog import Catalog
 from ghostroll.derivatives import Rendered, Task
+from ghostroll.derivatives.workers import RenderPool
 from ghostroll.errors import FileFailed, Interrupted, disk_error
 from ghostroll.rows import Derivative, Original, RenderState, Shot
 from ghostroll.session import Session
 from ghostroll.status import THUMBNAILS_MOST, StatusRecord
-from ghostroll.workers import RenderPool
 
 _POLL_SECONDS = 0.2
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 from ghostroll import log
 from ghostroll.card import Scan, Volume
 from ghostroll.derivatives import Recipe
+from ghostroll.derivatives.workers import RenderPool
 from ghostroll.errors import (
     CardFailed,
     ConfigurationError,
@@ -30,7 +31,6 @@ from ghostroll.rows import RenderState
 from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.upload import Patience, UploadStage
-from ghostroll.workers import RenderPool
 
 if TYPE_CHECKING:
     from ghostroll.store import Store

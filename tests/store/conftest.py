@@ -13,9 +13,9 @@ from botocore.config import Config
 from ghostroll import config
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore, serve
+from ghostroll.embedded.weed import free_ports
 from ghostroll.endpoint import StoreEndpoint
 from ghostroll.store import Store
-from ghostroll.weed import free_ports
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client

@@ -33,7 +33,7 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.weed import free_ports
+from ghostroll.embedded.weed import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served

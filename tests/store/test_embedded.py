@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ghostroll import embedded, lan, weed
+from ghostroll import embedded
 from ghostroll.config import Settings
-from ghostroll.embedded import EmbeddedStore, may_start_unasked, serve
+from ghostroll.embedded import EmbeddedStore, lan, may_start_unasked, serve, weed
 from ghostroll.errors import ConfigurationError, StoreUnreachable
 from ghostroll.store import Store
 

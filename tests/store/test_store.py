@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from ghostroll.embedded.weed import free_ports
 from ghostroll.errors import ConfigurationError, CredentialsRefused, FileFailed, StoreUnreachable
 from ghostroll.store import Store
-from ghostroll.store_upload import PART_BYTES
-from ghostroll.weed import free_ports
+from ghostroll.store.sending import PART_BYTES
 
 if TYPE_CHECKING:
     from conftest import Served

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from helpers import Appliance, connected, get, make_card, save_noise, save_photo, sha256, tree, wait_until
 
-from ghostroll.weed import free_ports
+from ghostroll.embedded.weed import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pixels import PHOTOS, exiftool, needs_exiftool, needs_photos, patches, set_tags
 
-from ghostroll import exif
+from ghostroll.derivatives import exif
 
 
 def tagged(path: Path, *assignments: str) -> exif.Shot:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ghostroll import lan
+from ghostroll.embedded import lan
 from ghostroll.errors import ConfigurationError
 
 BODY = os.urandom(3_000_000)

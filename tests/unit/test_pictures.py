@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 from pixels import PHOTOS, needs_photos, rendered
 
-from ghostroll import pictures, rawfiles
+from ghostroll.derivatives import pictures, rawfiles
 from ghostroll.errors import FileFailed
 from ghostroll.media import Kind
 

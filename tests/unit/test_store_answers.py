@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ghostroll import config, store_client
+from ghostroll import config
 from ghostroll.config import Settings
 from ghostroll.errors import (
     ConfigurationError,
@@ -29,7 +29,7 @@ from ghostroll.errors import (
     GhostrollError,
     StoreUnreachable,
 )
-from ghostroll.store import Store
+from ghostroll.store import Store, client
 
 BODY = b"a picture"
 
@@ -269,16 +269,16 @@ def test_a_server_without_tls_is_unreachable(canned: Canned) -> None:
 @pytest.mark.parametrize("status", [200, 301, 403])
 def test_the_buckets_region_is_asked_for(canned: Canned, status: int) -> None:
     canned.status, canned.headers = status, {"x-amz-bucket-region": "ap-southeast-2"}
-    connection = store_client.connect(settings(s3_endpoint_url=f"http://127.0.0.1:{canned.port}"), "photos")
-    assert store_client._region_of(connection.client, "photos") == "ap-southeast-2"
+    connection = client.connect(settings(s3_endpoint_url=f"http://127.0.0.1:{canned.port}"), "photos")
+    assert client._region_of(connection.client, "photos") == "ap-southeast-2"
     connection.client.close()
 
 
 def test_a_bucket_that_does_not_exist_is_noticed_while_asking_for_its_region(canned: Canned) -> None:
     canned.status = 404
-    connection = store_client.connect(settings(s3_endpoint_url=f"http://127.0.0.1:{canned.port}"), "photos")
+    connection = client.connect(settings(s3_endpoint_url=f"http://127.0.0.1:{canned.port}"), "photos")
     with pytest.raises(ConfigurationError, match="s3_bucket"):
-        store_client._region_of(connection.client, "photos")
+        client._region_of(connection.client, "photos")
     connection.client.close()
 
 

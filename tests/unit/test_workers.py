@@ -16,8 +16,8 @@ from bad_renderers import DONE
 from pixels import PHOTOS, RECIPE, needs_photos, patches, task_for
 
 from ghostroll.derivatives import Task
+from ghostroll.derivatives.workers import RenderPool, memory_limit_for, size_for
 from ghostroll.errors import FileFailed
-from ghostroll.workers import RenderPool, memory_limit_for, size_for
 
 MIB = 1 << 20
 
@@ -186,6 +186,6 @@ def test_one_picture_may_take_most_of_a_small_machine_and_some_of_a_large_one() 
 
 
 def test_the_run_itself_loads_no_decoder() -> None:
-    program = "import sys, ghostroll.workers, ghostroll.derivatives; print(*sys.modules)"
+    program = "import sys, ghostroll.derivatives.workers, ghostroll.derivatives; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {"PIL", "numpy", "rawpy", "pillow_heif", "exifread", "multiprocessing", "asyncio"} & set(loaded)

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event, Lock
 
-from ghostroll import lan, weed
 from ghostroll.config import Settings
+from ghostroll.embedded import lan, weed
+from ghostroll.embedded.process import WeedProcess, note_port, port_of, serves
 from ghostroll.endpoint import StoreEndpoint
 from ghostroll.errors import ConfigurationError, StoreUnreachable
 from ghostroll.log import logger
-from ghostroll.weed_process import WeedProcess, note_port, port_of, serves
 
 TOO_LITTLE_MEMORY = (
     "This machine has too little memory to run the embedded store unasked: "

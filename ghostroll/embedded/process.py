@@ -10,8 +10,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Thread
 
-from ghostroll import weed
 from ghostroll.durable import write_lightly
+from ghostroll.embedded import weed
 from ghostroll.errors import StoreUnreachable
 from ghostroll.log import logger, printable
 from ghostroll.presign import Presigner

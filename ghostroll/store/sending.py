@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
 
 from ghostroll.errors import FileFailed, GhostrollError
-from ghostroll.store_client import Connection
-from ghostroll.store_errors import not_a_store
+from ghostroll.store.answers import not_a_store
+from ghostroll.store.client import Connection
 
 if TYPE_CHECKING:
     from types_boto3_s3.type_defs import CompletedPartTypeDef

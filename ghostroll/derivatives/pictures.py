@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 
 from PIL import Image
 
-from ghostroll import jpegs
+from ghostroll.derivatives import jpegs
 from ghostroll.errors import FileFailed
 from ghostroll.media import Kind
 
@@ -179,7 +179,7 @@ def _memory_bytes() -> int:
 
 
 def _load_raw(path: Path, long_edge: int) -> Picture:
-    from ghostroll import rawfiles  # noqa: PLC0415 - loads numpy
+    from ghostroll.derivatives import rawfiles  # noqa: PLC0415 - loads numpy
 
     for preview in rawfiles.previews(path):
         with suppress(OSError, SyntaxError, ValueError, FileFailed):

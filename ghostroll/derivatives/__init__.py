@@ -19,7 +19,7 @@ from ghostroll.media import Kind
 if TYPE_CHECKING:
     from PIL import Image
 
-    from ghostroll.exif import Shot
+    from ghostroll.derivatives.exif import Shot
 
 # Scaling down by more than twice this is done in two steps (Pillow, `Image.resize`).
 _REDUCING_GAP = 2.0
@@ -95,7 +95,7 @@ def render(task: Task, recipe: Recipe) -> Rendered:
 
 def _share_image(task: Task, long_edge: int) -> "tuple[Image.Image, Shot]":
     """Return the picture as it is shared: scaled, sRGB, upright; and what its metadata says."""
-    from ghostroll import colour  # noqa: PLC0415 - the decoders are large, and only workers need them
+    from ghostroll.derivatives import colour  # noqa: PLC0415 - the decoders are large, and only workers need them
 
     image, profile, shot = _small_picture(task, long_edge)
     image = colour.to_srgb(image, profile, adobe_rgb=shot.adobe_rgb)
@@ -104,7 +104,7 @@ def _share_image(task: Task, long_edge: int) -> "tuple[Image.Image, Shot]":
 
 def _small_picture(task: Task, long_edge: int) -> "tuple[Image.Image, bytes | None, Shot]":
     """Return the picture scaled, its ICC profile, and what its metadata says; the decoded one is let go."""
-    from ghostroll import colour, exif, pictures  # noqa: PLC0415 - as above
+    from ghostroll.derivatives import colour, exif, pictures  # noqa: PLC0415 - as above
 
     picture = pictures.load(task.original, task.kind, long_edge)
     shot = exif.read(picture.image)

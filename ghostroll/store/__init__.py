@@ -13,14 +13,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
-from ghostroll import store_client, store_upload
 from ghostroll.config import Settings
 from ghostroll.endpoint import StoreEndpoint
 from ghostroll.errors import ConfigurationError, CredentialsRefused, FileFailed
 from ghostroll.log import logger
 from ghostroll.presign import Presigner
-from ghostroll.store_errors import not_a_store
-from ghostroll.store_fetch import fetch
+from ghostroll.store.answers import not_a_store
+from ghostroll.store.client import Connection, connect, connect_embedded
+from ghostroll.store.fetching import fetch
+from ghostroll.store.sending import Upload
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -35,7 +36,7 @@ class Store:
     the embedded store's address changes.
     """
 
-    def __init__(self, connection: store_client.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.identity = connection.identity
         self._may_list = True
@@ -49,10 +50,10 @@ class Store:
         the store is Amazon's.
         """
         if endpoint is not None:
-            return cls(store_client.connect_embedded(settings, endpoint))
+            return cls(connect_embedded(settings, endpoint))
         if settings.s3_bucket is None:
             raise ConfigurationError("s3_bucket is not set, and the embedded store does not run.")
-        return cls(store_client.connect(settings, settings.s3_bucket))
+        return cls(connect(settings, settings.s3_bucket))
 
     def put(
         self,
@@ -72,7 +73,7 @@ class Store:
         headers = {"ContentType": content_type, "CacheControl": cache_control}
         if content_encoding:
             headers["ContentEncoding"] = content_encoding
-        upload = store_upload.Upload(self._connection, key, sha256, size_bytes, headers)
+        upload = Upload(self._connection, key, sha256, size_bytes, headers)
         if isinstance(body, bytes):
             upload.send(body)
             return

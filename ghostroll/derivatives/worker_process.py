@@ -39,7 +39,7 @@ class Worker:
     """One process, started when there is something to do, and again after it died. Used by one thread."""
 
     def __init__(self, arguments: tuple[str, ...], timeout_seconds: float) -> None:
-        self._command = [sys.executable, "-P", "-m", "ghostroll.worker_main", *arguments]
+        self._command = [sys.executable, "-P", "-m", "ghostroll.derivatives.worker_main", *arguments]
         self._timeout_seconds = timeout_seconds
         self._process: subprocess.Popen[bytes] | None = None
         self._is_terminated = False
@@ -152,7 +152,7 @@ def _is_readable(process: subprocess.Popen[bytes], timeout_seconds: float) -> bo
 
 
 def _understood(answer: dict[str, Any]) -> Rendered:
-    """Return what a worker rendered, or raise what it says; see `ghostroll.worker_main`."""
+    """Return what a worker rendered, or raise what it says; see `ghostroll.derivatives.worker_main`."""
     if "failed" in answer:
         raise FileFailed(str(answer["failed"]))
     if "errno" in answer:

@@ -1,4 +1,4 @@
-"""What runs inside a worker of the render pool: `python -m ghostroll.worker_main RENDERER RECIPE MEMORY_BYTES`.
+"""What runs inside a worker: `python -m ghostroll.derivatives.worker_main RENDERER RECIPE MEMORY_BYTES`.
 
 Reads tasks from stdin and writes answers to stdout, a line of JSON each; a first line says that it is ready.
 An answer holds `rendered`, or `failed` (a reason), or `errno` with `message` and `path`: the disk failed.
@@ -27,7 +27,13 @@ from ghostroll.media import Kind
 
 READY = b"ready\n"
 # Needed by nearly every picture: loaded before the first one, while the card is still being read.
-_PRELOADED = ("ghostroll.pictures", "ghostroll.colour", "ghostroll.exif", "PIL.JpegImagePlugin", "PIL.TiffImagePlugin")
+_PRELOADED = (
+    "ghostroll.derivatives.pictures",
+    "ghostroll.derivatives.colour",
+    "ghostroll.derivatives.exif",
+    "PIL.JpegImagePlugin",
+    "PIL.TiffImagePlugin",
+)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 # The kernel, short of memory, takes a worker before anything else of ours (proc_pid_oom_score_adj(5)).
 _OOM_SCORE_ADJ = 500

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from ghostroll.config import Settings
 from ghostroll.endpoint import StoreEndpoint
 from ghostroll.errors import ConfigurationError, CredentialsRefused
-from ghostroll.store_errors import in_our_words, of_answer
+from ghostroll.store.answers import in_our_words, of_answer
 
 if TYPE_CHECKING:
     import boto3

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from ghostroll.derivatives import Recipe, Rendered, Task
-from ghostroll.worker_process import Worker
+from ghostroll.derivatives.worker_process import Worker
 
 # A 33-megapixel HEIC takes 0.8 s on a desktop core; nothing that takes this long is a photograph.
 TASK_TIMEOUT_SECONDS = 120.0
