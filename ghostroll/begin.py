@@ -117,7 +117,8 @@ def check_room(run: Run, plan: Plan) -> None:
         raise disk_error(error) from error
     disk = shutil.disk_usage(base)
     reserve = min(_RESERVE_BYTES, disk.total // 20)
-    needed = plan.bytes_to_store
+    # The embedded store keeps what is shared a second time, on the same disk.
+    needed = plan.bytes_to_read + plan.bytes_to_derive * (2 if run.settings.uses_embedded_store else 1)
     if plan.to_read and needed + reserve > disk.free:
         raise DiskFull(
             f"No room for this card: {_megabytes(needed + reserve)} are needed at {base},"

@@ -52,9 +52,9 @@ class Plan:
         return sum(planned.file.size_bytes for planned in self.to_read)
 
     @property
-    def bytes_to_store(self) -> int:
-        """How much room on disk the copies and all made from them may take."""
-        return self.bytes_to_read + sum(
+    def bytes_to_derive(self) -> int:
+        """How much room on disk all that is made from the copies may take."""
+        return sum(
             min(_DERIVED_BYTES_MOST, 2 * planned.file.size_bytes)
             for planned in self.to_read
             if planned.name and planned.file.kind is not Kind.OTHER
