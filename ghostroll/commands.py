@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ghostroll import card, demonstration, pipeline, qr
-from ghostroll import status as status_record
+from ghostroll import board, card, demonstration, pipeline, qr
 from ghostroll import watch as watching
 from ghostroll.catalog import Catalog
 from ghostroll.config import SETTINGS, Effective
@@ -119,7 +118,7 @@ def _until(expires_at: Any) -> str:
 
 def status(options: argparse.Namespace, effective: Effective) -> int:
     """Show the current status."""
-    now = status_record.current(effective.settings.status_path)
+    now = board.current(effective.settings.status_path)
     if options.json:
         print(json.dumps(now, indent=1))
         return 0

@@ -57,7 +57,9 @@ class DiskFailed(GhostrollError):
     """The disk cannot be written: read-only, or failing."""
 
     exit_code = 73
-    default_hint = "Check that the disk is mounted for writing and healthy. Everything reported as saved is still on it."
+    default_hint = (
+        "Check that the disk is mounted for writing and healthy. Everything reported as saved is still on it."
+    )
 
 
 class DiskFull(DiskFailed):

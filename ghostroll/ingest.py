@@ -21,10 +21,10 @@ from ghostroll.hashing import Hasher
 from ghostroll.log import logger, printable
 from ghostroll.media import SNIFF_BYTES, CardFile, Kind, looks_like_still
 from ghostroll.plan import KnownFile, PlannedFile, fitting_path, numbered
+from ghostroll.record import StatusRecord
 from ghostroll.rows import Original, Remembered, RenderState, SavedFile
 from ghostroll.sample import Sampler, opened, sample_of
 from ghostroll.session import Session
-from ghostroll.status import StatusRecord
 
 # How many copied files may wait for, and share, one flush.
 _BATCH_FILES = 32

@@ -18,10 +18,11 @@ from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
 from ghostroll.errors import GhostrollError, NotSharedYet, disk_error
 from ghostroll.notify import Notifier
+from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
 from ghostroll.run import Run, Summary
 from ghostroll.session import Session
-from ghostroll.status import Listener, State, StatusRecord
+from ghostroll.status import Listener, State
 
 if TYPE_CHECKING:
     from ghostroll.store import Store

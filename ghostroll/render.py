@@ -10,9 +10,10 @@ from ghostroll.catalog import Catalog
 from ghostroll.derivatives import Rendered, Task
 from ghostroll.derivatives.workers import RenderPool
 from ghostroll.errors import FileFailed, Interrupted, disk_error
+from ghostroll.record import StatusRecord
 from ghostroll.rows import Derivative, Original, RenderState, Shot
 from ghostroll.session import Session
-from ghostroll.status import THUMBNAILS_MOST, StatusRecord
+from ghostroll.status import THUMBNAILS_MOST
 
 _POLL_SECONDS = 0.2
 

@@ -10,7 +10,7 @@ from ghostroll.catalog import Catalog
 from ghostroll.config import Settings
 from ghostroll.errors import EX_SOME_FAILED, GhostrollError, worst_exit_code
 from ghostroll.log import logger, printable
-from ghostroll.status import StatusRecord
+from ghostroll.record import StatusRecord
 
 if TYPE_CHECKING:
     from ghostroll.store import Store

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, TypeVar
 from ghostroll.catalog import Catalog
 from ghostroll.errors import FileFailed, Interrupted, StoreUnreachable
 from ghostroll.log import logger
+from ghostroll.record import StatusRecord
 from ghostroll.rows import Derivative
 from ghostroll.session import Session
-from ghostroll.status import StatusRecord
 
 if TYPE_CHECKING:
     from ghostroll.store import Store

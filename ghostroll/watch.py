@@ -16,7 +16,8 @@ from ghostroll.card import Volume
 from ghostroll.errors import GhostrollError
 from ghostroll.invocation import Invocation, finished, told
 from ghostroll.log import logger, printable
-from ghostroll.status import CardState, CardStatus, State, StatusRecord, Step
+from ghostroll.record import StatusRecord
+from ghostroll.status import CardState, CardStatus, State, Step
 
 WAITING_MESSAGE = "Waiting for SD card…"
 _POLL_SECONDS = 2.0

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import status
+from ghostroll import board
 from ghostroll.card import Scan, Volume, find_volume, scan
 from ghostroll.catalog import Catalog
 from ghostroll.ingest import Ingest
 from ghostroll.plan import Plan, PlannedFile, make_plan
+from ghostroll.record import StatusRecord
 from ghostroll.session import Session
-from ghostroll.status import StatusRecord
 
 # 2026-06-01 12:00:00 UTC: an even second, as FAT keeps them.
 TAKEN_NS = 1_780_315_200 * 10**9
@@ -151,7 +151,7 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StatusRecord]:
-    monkeypatch.setattr(status, "_INTERVAL_SECONDS", 0.01)  # whoever watches the pace brings a record of their own
+    monkeypatch.setattr(board, "INTERVAL_SECONDS", 0.01)  # whoever watches the pace brings a record of their own
     opened = StatusRecord(tmp_path / "run" / "status.json", "run-test", tmp_path)
     yield opened
     opened.close()

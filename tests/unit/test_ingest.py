@@ -19,9 +19,10 @@ from ghostroll.errors import CardFailed, DiskFailed, DiskFull, Interrupted
 from ghostroll.ingest import Ingest, changed_files
 from ghostroll.media import CardFile, Kind
 from ghostroll.plan import PlannedFile
+from ghostroll.record import StatusRecord
 from ghostroll.rows import RenderState
 from ghostroll.session import Session
-from ghostroll.status import Bytes, Status, StatusRecord
+from ghostroll.status import Bytes, Status
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -38,7 +39,7 @@ from ghostroll.catalog import Catalog
 from ghostroll.ingest import Ingest
 from ghostroll.plan import make_plan
 from ghostroll.session import Session
-from ghostroll.status import StatusRecord
+from ghostroll.record import StatusRecord
 card, base, db, status = map(Path, sys.argv[1:5])
 volume = find_volume(card)
 session = Session("s", base, "")

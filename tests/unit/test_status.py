@@ -12,8 +12,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ghostroll import status
+from ghostroll import board, status
+from ghostroll import record as record_module
 from ghostroll.errors import EXIT_CODE_ORDER, UsageError
+from ghostroll.record import StatusRecord
 from ghostroll.status import (
     THUMBNAILS_MOST,
     VERSION,
@@ -24,7 +26,6 @@ from ghostroll.status import (
     Problem,
     State,
     Status,
-    StatusRecord,
     Step,
 )
 
@@ -34,7 +35,8 @@ RECORD = SCHEMA["$defs"]["record"]["properties"]
 HOLD = """
 import sys, time
 from pathlib import Path
-from ghostroll.status import StatusRecord, State
+from ghostroll.record import StatusRecord
+from ghostroll.status import State
 path = Path(sys.argv[1])
 record = StatusRecord(path, sys.argv[2], path.parent)
 record.change(state=State(sys.argv[3]), message="I am at work.")
@@ -53,7 +55,8 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the pace does not matter."""
-    monkeypatch.setattr(status, "_INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(board, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(record_module, "INTERVAL_SECONDS", 0.01)
 
 
 def start(path: Path, run_id: str = "run-a", **fields: Any) -> StatusRecord:
@@ -358,7 +361,7 @@ def test_a_run_that_is_killed_is_shown_as_interrupted_to_the_next(path: Path) ->
 
 @pytest.mark.usefixtures("killed")
 def test_whoever_reads_the_status_is_not_told_that_a_killed_run_is_at_work(path: Path) -> None:
-    assert status.current(path)["state"] == "interrupted"
+    assert board.current(path)["state"] == "interrupted"
 
 
 @pytest.mark.usefixtures("quick", "killed")

@@ -1,0 +1,159 @@
+"""Where the records of all runs meet: the directory `status.d`, and `status.json`, which is merged from it.
+
+Each run writes its own record; whoever changed something rewrites the merge under a lock. A record whose writer
+is gone without a last word counts as interrupted.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ghostroll import durable
+from ghostroll.errors import UsageError
+from ghostroll.status import State, Status, read, rfc3339
+
+# status.json is rewritten at most twice a second.
+INTERVAL_SECONDS = 0.5
+INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
+# The most urgent first: what an owner must see, whatever else goes on.
+_URGENCY = (State.ERROR, State.RUNNING, State.WAITING, State.INTERRUPTED, State.DONE, State.IDLE)
+_FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
+
+
+class Board:
+    """The directory `status.d` and the file `status.json` that is merged from it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._directory = path.parent / "status.d"
+
+    def prepare(self) -> None:
+        """Create the directory; raises OSError."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        # flock(2) needs no right to write: a lock that another user made serves as well.
+        fd = os.open(self._directory / ".lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(fd)
+
+    def register(self, run_id: str) -> int:
+        """Announce a live run; a run that starts while no other is active begins with a clean board."""
+        with self._locked():
+            active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
+            if not active and not run_id.startswith("watch"):
+                self._drop_finished()
+            fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(fd)
+                raise UsageError(f"Another {run_id} is running already.") from None
+            return fd
+
+    def retire(self, run_id: str, fd: int) -> None:
+        """Release a run's sign of life; its record stays, unless it only ever waited."""
+        with self._locked():
+            record = self._read(run_id)
+            if record and record.get("state") == State.IDLE:
+                (self._directory / f"{run_id}.json").unlink(missing_ok=True)
+            (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
+            os.close(fd)
+
+    def post(self, run_id: str, status: Status) -> None:
+        """Write a run's record, then the merge, not sooner than half a second after the last one."""
+        record = json.dumps(asdict(status))
+        while True:
+            with self._locked():
+                durable.write_lightly(self._directory / f"{run_id}.json", record)
+                wait = self._seconds_to_wait()
+                if wait <= 0:
+                    durable.write_lightly(self._path, json.dumps(self.merged(), indent=1) + "\n")
+                    return
+            time.sleep(wait)
+
+    def clear_finished(self, states: tuple[State, ...]) -> None:
+        """Remove the records of runs that have ended in one of these states."""
+        with self._locked():
+            self._drop_finished(states)
+
+    def _seconds_to_wait(self) -> float:
+        try:
+            age = time.time() - self._path.stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
+        return INTERVAL_SECONDS - age if 0 <= age < INTERVAL_SECONDS else 0.0
+
+    def _records(self) -> list[str]:
+        return sorted(file.stem for file in self._directory.glob("*.json"))
+
+    def _read(self, run_id: str) -> dict[str, Any] | None:
+        try:
+            record = json.loads((self._directory / f"{run_id}.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return record if _makes_sense(record) else None
+
+    def _is_alive(self, run_id: str) -> bool:
+        try:
+            with (self._directory / f"{run_id}.lock").open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False
+
+    def _drop_finished(self, states: tuple[State, ...] = tuple(State)) -> None:
+        for run_id in self._records():
+            record = self._read(run_id)
+            if not self._is_alive(run_id) and (record is None or record["state"] in states):
+                (self._directory / f"{run_id}.json").unlink(missing_ok=True)
+                (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
+
+    def merged(self) -> dict[str, Any]:
+        """Return the record of all runs as it should be read."""
+        records = [self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))]
+        if not records:
+            return asdict(Status(updated_at=rfc3339(time.time()))) | {"runs": []}
+        records.sort(key=lambda record: record["updated_at"], reverse=True)
+        records.sort(key=lambda record: _URGENCY.index(record["state"]))
+        runs = [record for record in records if record["state"] != State.IDLE]
+        return records[0] | {"runs": runs if len(runs) > 1 else []}
+
+    def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
+        has_ended = not (self._directory / f"{run_id}.lock").exists()
+        if (
+            record["state"] in (*_FINAL, State.IDLE)
+            or (has_ended and record["state"] == State.WAITING)
+            or self._is_alive(run_id)
+        ):
+            return record
+        return record | {
+            "state": State.INTERRUPTED,
+            "message": INTERRUPTED_MESSAGE,
+        }
+
+
+def _makes_sense(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and record.get("state") in list(State)
+        and isinstance(record.get("updated_at"), str)
+        and isinstance(record.get("card"), dict)
+    )
+
+
+def current(path: Path) -> dict[str, Any]:
+    """Return the status as it is now: a run that died since it last wrote is known to have."""
+    return Board(path).merged() if (path.parent / "status.d").is_dir() else read(path)

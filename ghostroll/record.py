@@ -1,0 +1,116 @@
+"""The record of one run: kept by its steps, written in the background."""
+
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ghostroll.board import INTERRUPTED_MESSAGE, INTERVAL_SECONDS, Board
+from ghostroll.log import logger
+from ghostroll.status import Bytes, CardStatus, Counts, Listener, State, Status, rfc3339
+
+# What changes within this time is written at once; a run that has nothing to do writes just its last word.
+_GATHER_SECONDS = 0.1
+
+
+class StatusRecord:
+    """The record of one run, kept up to date in the background until it is closed. Threads may share it."""
+
+    def __init__(self, path: Path, run_id: str, disk: Path, listeners: tuple[Listener, ...] = ()) -> None:
+        """Begin a record that goes into the status file `path`; `disk` is where free space is measured."""
+        self._board = Board(path)
+        self._board.prepare()
+        self._run_id = run_id
+        self._disk = disk
+        self._listeners = listeners
+        self._lock = threading.Lock()
+        self._status = Status()
+        self._changed_at = time.time()
+        self._dirty = threading.Event()
+        self._closed = threading.Event()
+        self._alive = self._board.register(run_id)
+        self._ticker = threading.Thread(target=self._tick, name="status", daemon=True)
+        self._ticker.start()
+
+    @property
+    def status(self) -> Status:
+        """The record as it stands."""
+        with self._lock:
+            return self._status
+
+    def change(self, **fields: Any) -> None:
+        """Set fields of the record."""
+        self._update(lambda status: replace(status, **fields))
+
+    def change_card(self, **fields: Any) -> None:
+        """Set fields of the record's card."""
+        self._update(lambda status: replace(status, card=replace(status.card, **fields)))
+
+    def add(self, *, saved: int = 0, **counts: int) -> None:
+        """Add to counts; `saved` is the card's."""
+        self._update(
+            lambda status: replace(
+                status,
+                counts=_sum(status.counts, counts),
+                card=_sum(status.card, {"saved": saved}),
+            )
+        )
+
+    def add_bytes(self, done: int = 0, *, total: int = 0) -> None:
+        """Count bytes that were read from the card, or turned out to be there to read."""
+        self._update(lambda status: replace(status, bytes=_sum(status.bytes, {"done": done, "total": total})))
+
+    def _update(self, change: Callable[[Status], Status]) -> None:
+        with self._lock:
+            before, self._status = self._status, change(self._status)
+            if self._status == before:
+                return
+            self._changed_at = time.time()
+        self._dirty.set()
+
+    def close(self) -> None:
+        """Write the last word and end. Who ends at work, without one, was interrupted."""
+        if self._closed.is_set():
+            return
+        if self.status.state is State.RUNNING:
+            self.change(state=State.INTERRUPTED, message=INTERRUPTED_MESSAGE)
+        self._closed.set()
+        self._dirty.set()
+        self._ticker.join()
+        self._write()
+        self._board.retire(self._run_id, self._alive)
+
+    def clear_finished(self, *states: State) -> None:
+        """Take the records of runs that have ended in one of these states off the board."""
+        self._board.clear_finished(states)
+        self._dirty.set()
+
+    def _tick(self) -> None:
+        while not self._closed.is_set():
+            self._dirty.wait()
+            if not self._closed.wait(_GATHER_SECONDS):
+                self._dirty.clear()
+                self._write()
+                self._closed.wait(INTERVAL_SECONDS)
+
+    def _write(self) -> None:
+        with self._lock:
+            free = shutil.disk_usage(self._disk).free if self._disk.exists() else 0
+            self._status = replace(self._status, disk_free_bytes=free, updated_at=rfc3339(self._changed_at))
+            status = self._status
+        for listener in self._listeners:
+            listener(status)
+        try:
+            self._board.post(self._run_id, status)
+        except OSError as error:  # a full disk must not end a run that is saving photos elsewhere
+            logger.warning("The status could not be written: %s", error)
+
+
+_Countable = TypeVar("_Countable", CardStatus, Counts, Bytes)
+
+
+def _sum(record: _Countable, more: dict[str, int]) -> _Countable:
+    return replace(record, **{name: getattr(record, name) + number for name, number in more.items()})
