@@ -82,27 +82,13 @@ def _run(options: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the whole command line."""
-    common = _Parser(add_help=False, allow_abbrev=False)
-    common.add_argument("-v", "--verbose", action="store_true", help="log more")
-    common.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
-    settings = common.add_argument_group("settings (docs/configuration.md)")
-    for setting in config.SETTINGS:
-        if isinstance(setting.default, bool):
-            settings.add_argument(
-                setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=setting.help
-            )
-        else:
-            settings.add_argument(
-                setting.flag, dest=setting.name, metavar=setting.name.rpartition("_")[2].upper(), help=setting.help
-            )
-    main_parser = _Parser(
-        allow_abbrev=False, prog="ghostroll", description="A card in, a private gallery and its QR code out."
-    )
+    main_parser = _Parser(allow_abbrev=False, prog="ghostroll", description="A card in, a private gallery out.")
     main_parser.add_argument("--version", action="version", version=f"ghostroll {__version__}")
     verbs = main_parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    common = _common_options()
 
-    def add(name: str, command: Command, text: str, *, json: bool = False) -> _Parser:
-        verb = verbs.add_parser(
+    def add(name: str, command: Command, text: str, *, json: bool = False) -> argparse.ArgumentParser:
+        verb: argparse.ArgumentParser = verbs.add_parser(
             name,
             parents=[common],
             allow_abbrev=False,
@@ -135,3 +121,21 @@ def parser() -> argparse.ArgumentParser:
     demo.add_argument("--once", action="store_true", help="end after the link was printed")
     add("store", commands.store, "run the embedded S3 server in the foreground")
     return main_parser
+
+
+def _common_options() -> _Parser:
+    """Return what every command takes: the settings above all."""
+    common = _Parser(add_help=False, allow_abbrev=False)
+    common.add_argument("-v", "--verbose", action="store_true", help="log more")
+    common.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
+    settings = common.add_argument_group("settings (docs/configuration.md)")
+    for setting in config.SETTINGS:
+        if isinstance(setting.default, bool):
+            settings.add_argument(
+                setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=setting.help
+            )
+        else:
+            settings.add_argument(
+                setting.flag, dest=setting.name, metavar=setting.name.rpartition("_")[2].upper(), help=setting.help
+            )
+    return common
