@@ -1,11 +1,11 @@
 """Originals that a crash kept from the catalog: whole copies, but without a row."""
 
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ghostroll import durable, publish
 from ghostroll.log import logger, printable
-from ghostroll.media import SNIFF_BYTES, CardFile, Kind, kind_of, looks_like_still
+from ghostroll.media import SNIFF_BYTES, CardFile, Kind, is_housekeeping, kind_of, looks_like_still
 from ghostroll.plan import derivative_names, picture_sources
 from ghostroll.rows import Original, RenderState, SavedFile
 from ghostroll.run import Run
@@ -20,7 +20,11 @@ def adopt_originals(run: Run, session: Session) -> None:
     card, so they don't count as verified. One whose content another session has is removed.
     """
     known = {original.path: original for original in run.catalog.originals(session.session_id)}
-    found = [file for file in _files_below(session.originals) if file.path not in known]
+    found = [
+        file
+        for file in _files_below(session.originals)
+        if file.path not in known and not is_housekeeping(PurePosixPath(file.path).name)
+    ]
     if not found:
         return
     row = run.catalog.session(session.session_id)
@@ -29,11 +33,21 @@ def adopt_originals(run: Run, session: Session) -> None:
     saved = [_saved(session.originals / file.path, file, names.get(file.path)) for file in found]
     durable.flush_files([session.originals / file.path for file in found])
     for twin in run.catalog.record_saved(session.session_id, row.card_id if row else "", saved):
-        (session.originals / twin.original.path).unlink()
+        _drop_if_elsewhere(run, session, twin)
     originals = run.catalog.originals(session.session_id)
     publish.write_checksums(session, [(original.sha256, original.path) for original in originals])
     for file in found:
         logger.info("Taken into the session: %s, whose copy was cut off from the catalog.", printable(file.path))
+
+
+def _drop_if_elsewhere(run: Run, session: Session, twin: SavedFile) -> None:
+    """Remove a file only if the copy that the catalog has of its content is another one, and there."""
+    copy = run.catalog.saved_copy(twin.original.sha256)
+    if copy is None or copy == (session.session_id, twin.original.path):
+        return
+    other = Session(copy[0], session.base_dir, session.prefix_root).originals / copy[1]
+    if other.is_file() and other.stat().st_size == twin.original.size_bytes:
+        (session.originals / twin.original.path).unlink()
 
 
 def _files_below(top: Path) -> list[CardFile]:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull
+from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull, GhostrollError
 from ghostroll.log import printable
 from ghostroll.media import Kind
 from ghostroll.rows import (
@@ -34,21 +34,29 @@ from ghostroll.schema import migrate
 _BUSY_SECONDS = 30.0
 
 
-# SQLite's result codes (sqlite.org/rescode.html): what the disk is to blame for.
-_FULL, _DISK_CODES = 13, frozenset((8, 10, 13, 14))  # FULL; READONLY, IOERR, FULL, CANTOPEN
+# SQLite's result codes (sqlite.org/rescode.html).
+_FULL = 13
+_DISK_CODES = frozenset((8, 10, _FULL, 14))  # READONLY, IOERR, FULL, CANTOPEN
+_LOCKED_CODES = frozenset((5, 6))  # BUSY, LOCKED
+_DAMAGED_CODES = frozenset((11, 26))  # CORRUPT, NOTADB
 
 
 @contextmanager
-def _disk_errors() -> Iterator[None]:
-    """Tell errors of the disk from those of the catalog."""
+def _errors_told() -> Iterator[None]:
+    """Tell errors of the disk, of another program that holds the file, and of the file itself from our own."""
     try:
         yield
-    except sqlite3.OperationalError as error:
+    except sqlite3.DatabaseError as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        if code not in _DISK_CODES:
-            raise
-        kind = DiskFull if code == _FULL else DiskFailed
-        raise kind(f"The catalog cannot be written: {error}.") from error
+        if code in _DISK_CODES:
+            raise (DiskFull if code == _FULL else DiskFailed)(f"The catalog cannot be written: {error}.") from error
+        if code in _LOCKED_CODES:
+            raise DiskFailed("The catalog is held by another program.", hint="End what has it open.") from error
+        if code in _DAMAGED_CODES:
+            raise ConfigurationError(
+                f"The catalog is damaged: {error}.", hint="Move it away: the photos on the disk stay."
+            ) from error
+        raise
 
 
 def utc_now() -> str:
@@ -63,14 +71,14 @@ class Catalog:
         self._lock = threading.RLock()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-            self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-            migrate(self._db)
-        except (sqlite3.DatabaseError, OSError) as error:
-            raise ConfigurationError(
-                f"The catalog {path} cannot be used: {error}.",
-                hint="Check db_path and its rights. A damaged file can be moved away: the photos on the disk stay.",
-            ) from error
+            with _errors_told():
+                self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+                self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+                migrate(self._db)
+        except (GhostrollError, sqlite3.DatabaseError, OSError) as error:
+            kind = type(error) if isinstance(error, GhostrollError) else ConfigurationError
+            hint = error.hint if isinstance(error, GhostrollError) else "Check db_path and its rights."
+            raise kind(f"The catalog {path} cannot be used: {error}", hint=hint) from error
 
     def close(self) -> None:
         """Close the file."""
@@ -85,7 +93,7 @@ class Catalog:
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        with self._lock, _disk_errors():
+        with self._lock, _errors_told():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -96,7 +104,7 @@ class Catalog:
                 raise
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-        with self._lock, _disk_errors():
+        with self._lock, _errors_told():
             return self._db.execute(query, parameters).fetchall()
 
     # Sessions
@@ -133,11 +141,16 @@ class Catalog:
         """Return the newest session of one card."""
         return next(iter(self._sessions("WHERE card_id = ? ORDER BY rowid DESC LIMIT 1", (printable(card_id),))), None)
 
-    def latest_share(self) -> SessionRow | None:
-        """Return the session whose link was made last and that has one."""
-        return next(
-            iter(self._sessions("WHERE url IS NOT NULL ORDER BY expires_utc DESC, session_id DESC LIMIT 1")), None
-        )
+    def latest_share(self, session_ids: Iterable[str] | None = None) -> SessionRow | None:
+        """Return the session, of these or of all, whose link is valid the longest, if one is valid still."""
+        among = None if session_ids is None else set(session_ids)
+        rows = self._sessions("WHERE url IS NOT NULL AND expires_utc > ? ORDER BY expires_utc, rowid", (utc_now(),))
+        return next((row for row in reversed(rows) if among is None or row.session_id in among), None)
+
+    def forget_copy(self, sha256: str) -> None:
+        """Forget that a content was saved, since its copy is gone."""
+        with self._transaction() as db:
+            db.execute("DELETE FROM ingested_files WHERE sha256 = ?", (sha256,))
 
     def latest_session_id(self) -> str | None:
         """Return the last of the ids that were made from the time."""
@@ -227,6 +240,11 @@ class Catalog:
         rows = self._rows("SELECT path, kind, size_bytes, sha256, name, render FROM originals " + clause, parameters)
         return [_original(row) for row in rows]
 
+    def saved_copy(self, sha256: str) -> tuple[str, str] | None:
+        """Return (session id, path below `originals/`) of the copy of this content."""
+        rows = self._rows("SELECT session_id, original FROM ingested_files WHERE sha256 = ?", (sha256,))
+        return (rows[0][0], _from_db(rows[0][1])) if rows else None
+
     def copies_of_card(self, card_id: str) -> dict[str, Copy]:
         """Return where the copy of each remembered file of a card lies, by the file's path on the card."""
         rows = self._rows(
@@ -272,13 +290,15 @@ class Catalog:
                         sha256=made.sha256, size_bytes=made.size_bytes, width=made.width, height=made.height,
                     )  # fmt: skip
 
-    def render_again(self, session_id: str, path: str) -> None:
-        """Forget one original's derivatives, so that they are made anew."""
+    def render_again(self, session_id: str, paths: Iterable[str]) -> None:
+        """Forget some originals' derivatives, so that they are made anew."""
+        rows = [(session_id, _to_db(path)) for path in paths]
+        if not rows:
+            return
         with self._transaction() as db:
-            db.execute("DELETE FROM derivatives WHERE session_id = ? AND path = ?", (session_id, _to_db(path)))
-            db.execute(
-                "UPDATE originals SET render = ? WHERE session_id = ? AND path = ?",
-                (RenderState.PENDING, session_id, _to_db(path)),
+            db.executemany("DELETE FROM derivatives WHERE session_id = ? AND path = ?", rows)
+            db.executemany(
+                f"UPDATE originals SET render = '{RenderState.PENDING}' WHERE session_id = ? AND path = ?", rows
             )
 
     def set_render(self, session_id: str, path: str, state: RenderState) -> None:

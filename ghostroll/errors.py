@@ -17,6 +17,8 @@ A `FileFailed` never ends a run. Anything that is none of these is a bug: exit 1
 """
 
 import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 EX_OK = 0
@@ -115,6 +117,15 @@ def disk_error(error: OSError) -> DiskFailed:
     if error.errno in _NO_ROOM:
         return DiskFull("The disk is full.")
     return DiskFailed(f"The disk cannot be written: {error.strerror}.")
+
+
+@contextmanager
+def on_disk() -> Iterator[None]:
+    """Turn what our own disk refuses into an error that ends the run."""
+    try:
+        yield
+    except OSError as error:
+        raise disk_error(error) from error
 
 
 def worst_exit_code(codes: set[int]) -> int:

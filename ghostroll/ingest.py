@@ -16,7 +16,7 @@ from pathlib import Path
 from ghostroll import durable, log
 from ghostroll.card import Presence, Volume, presence
 from ghostroll.catalog import Catalog
-from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error
+from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error, on_disk
 from ghostroll.hashing import Hasher
 from ghostroll.log import logger, printable
 from ghostroll.media import SNIFF_BYTES, CardFile, Kind, looks_like_still
@@ -58,6 +58,7 @@ class Ingest:
     failed: Failed
     stop: threading.Event
     verify: bool = True
+    rehash: bool = False
     saved: Callable[[], None] = lambda: None
 
     _settling: "queue.Queue[_Copied | None]" = field(default_factory=lambda: queue.Queue(_BATCH_FILES), init=False)
@@ -132,11 +133,11 @@ class Ingest:
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
-        known = self.catalog.is_ingested(copied.sha256)
+        known = self._is_known(copied.sha256)
         if not known and copied.sha256 in self._on_their_way:
             self._drain()  # whether its twin is safe must be known before this one is dropped
             self._raise_error()
-            known = self.catalog.is_ingested(copied.sha256)
+            known = self._is_known(copied.sha256)
         if known:
             temporary.unlink()
             self.record.add(skipped=1, new=-1, saved=1)
@@ -144,6 +145,16 @@ class Ingest:
             return
         self._on_their_way.add(copied.sha256)
         self._settle_soon(copied)
+
+    def _is_known(self, sha256: str) -> bool:
+        """Tell whether a content was saved; when all is read anew, only a copy that is still there counts."""
+        copy = self.catalog.saved_copy(sha256)
+        if copy is None or not self.rehash:
+            return copy is not None
+        there = (Session(copy[0], self.session.base_dir, self.session.prefix_root).originals / copy[1]).is_file()
+        if not there:
+            self.catalog.forget_copy(sha256)
+        return there
 
     def _copy(self, planned: PlannedFile, temporary: Path) -> _Copied:
         """Copy one file to `temporary`, hashing it on the way."""
@@ -154,7 +165,7 @@ class Ingest:
         self._check_presence()
         self._hasher.begin()
         try:
-            with self._from_card(file) as source, _to_disk(), _created(temporary) as target:
+            with self._from_card(file) as source, on_disk(), _created(temporary) as target:
                 while chunk := self._next_chunk(source):
                     head = head or chunk[:SNIFF_BYTES]
                     left -= len(chunk)
@@ -333,15 +344,6 @@ def _write_all(fd: int, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[os.write(fd, view) :]
-
-
-@contextmanager
-def _to_disk() -> Iterator[None]:
-    """Turn what the disk refuses into an error that ends the run."""
-    try:
-        yield
-    except OSError as error:
-        raise disk_error(error) from error
 
 
 def changed_files(volume: Volume, known: Iterable[KnownFile], stop: threading.Event) -> list[CardFile]:

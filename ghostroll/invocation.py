@@ -7,16 +7,18 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
 from ghostroll import pipeline, story
 from ghostroll.bar import Bar
-from ghostroll.begin import is_busy, session_of
+from ghostroll.begin import session_of
 from ghostroll.catalog import Catalog
+from ghostroll.claim import can_be_finished, is_busy
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
-from ghostroll.errors import GhostrollError, NotSharedYet, disk_error
+from ghostroll.errors import GhostrollError, NotSharedYet, disk_error, on_disk
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
@@ -26,6 +28,9 @@ from ghostroll.status import Listener, State
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stop(threading.Event):
@@ -38,15 +43,19 @@ class Stop(threading.Event):
     def child(self) -> "Stop":
         """Return a stop for one run."""
         child = Stop()
-        self._children = [other for other in self._children if not other.is_set()] + [child]
+        self._children.append(child)
         if self.is_set():
             child.set()
         return child
 
+    def let_go(self, child: "Stop") -> None:
+        """Forget the stop of a run that has ended."""
+        self._children.remove(child)
+
     def set(self) -> None:
         """Ask everyone to end."""
         super().set()
-        for child in self._children:
+        for child in list(self._children):
             child.set()
 
 
@@ -57,24 +66,28 @@ class StoreOpener:
         self._settings = settings
         self._asked = asked
         self._embedded: EmbeddedStore | None = None
-        self._stores: list[Store] = []
+        self._store: Store | None = None
+        self._lock = threading.Lock()
 
     def __call__(self) -> "Store":
         """Open the store; raises as `Store.open` and `EmbeddedStore.ensure_running` do."""
         from ghostroll.store import Store  # noqa: PLC0415 - boto3 is large, and needed only where there is work
 
         self.revive()
-        store = Store.open(self._settings, endpoint=self._embedded.endpoint if self._embedded else None)
-        self._stores.append(store)
-        return store
+        with self._lock:  # one for all runs: each client holds megabytes
+            if self._store is None:
+                endpoint = self._embedded.endpoint if self._embedded else None
+                self._store = Store.open(self._settings, endpoint=endpoint)
+            return self._store
 
     def revive(self) -> None:
         """Start the embedded store, or start it again should it have died."""
         if not self._settings.uses_embedded_store:
             return
-        if self._embedded is None:
-            self._embedded = EmbeddedStore(self._settings, asked=self._asked)
-        self._embedded.ensure_running()
+        with on_disk():
+            if self._embedded is None:
+                self._embedded = EmbeddedStore(self._settings, asked=self._asked)
+            self._embedded.ensure_running()
 
     @property
     def ends_with_us(self) -> bool:
@@ -83,8 +96,8 @@ class StoreOpener:
 
     def close(self) -> None:
         """Close the connections, and end the server if it is ours."""
-        for store in self._stores:
-            store.close()
+        if self._store:
+            self._store.close()
         if self._embedded:
             self._embedded.close()
 
@@ -104,8 +117,10 @@ class Invocation:
         """Begin a run with a status record of its own, to which systemd and a terminal listen."""
         with ExitStack() as stack:
             record = self.record(stack, f"run-{secrets.token_hex(4)}")
+            stop = self.stop.child()
+            stack.callback(self.stop.let_go, stop)
             try:
-                yield Run(self.settings, self.catalog, record, self.opener, self.stop.child(), self.opener.revive)
+                yield Run(self.settings, self.catalog, record, self.opener, stop, self.opener.revive)
             except BaseException:
                 record.change(state=State.ERROR, message="GhostRoll itself failed; the log says more.")
                 raise
@@ -138,14 +153,23 @@ def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -
 def stop_on_signals() -> Iterator[Stop]:
     """Give a stop that SIGTERM and SIGINT set, instead of ending the process where it stands."""
     stop = Stop()
+    # A handler may interrupt a wait for this very event, whose lock is then held; a SimpleQueue is reentrant.
+    asked: SimpleQueue[bool] = SimpleQueue()
 
     def ask(_: int, __: FrameType | None) -> None:
-        stop.set()
+        asked.put(True)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
+    def hear() -> None:
+        if asked.get():
+            stop.set()
+
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup(1) asks
+    before = {number: signal.signal(number, ask) for number in heeded}
+    threading.Thread(target=hear, name="signals", daemon=True).start()
     try:
         yield stop
     finally:
+        asked.put(False)
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -164,8 +188,8 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
     """Finish sessions one by one. One that fails doesn't block the others, unless the store is out of reach."""
     for row in rows:
         session = session_of(invocation.settings, row.session_id)
-        if is_busy(session):
-            continue  # whoever works on it finishes it
+        if is_busy(session) or not can_be_finished(invocation.catalog, session):
+            continue  # whoever works on it finishes it; or it goes on when its card comes back
         with invocation.run() as run:
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
         yield run, summary

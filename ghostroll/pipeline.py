@@ -5,19 +5,9 @@
 
 from ghostroll import card, sharing, story
 from ghostroll.adopt import adopt_originals
-from ghostroll.begin import (
-    check_places,
-    check_room,
-    choose_session,
-    discard,
-    has_what_it_needs,
-    is_empty,
-    look_closer,
-    new_session,
-    unrendered_again,
-    working_on,
-)
+from ghostroll.begin import check_places, check_room, choose_session, look_closer, new_session
 from ghostroll.card import Volume
+from ghostroll.claim import discard, is_empty, render_lost_again, working_on
 from ghostroll.plan import make_plan
 from ghostroll.proof import settle_accounts
 from ghostroll.run import Run, Summary
@@ -32,50 +22,40 @@ def run_pipeline(run: Run, volume: Volume, *, session_id: str | None = None, reh
     its end is in `run.problems`, what concerns single files in `run.failures`.
     """
     check_places(run.settings, volume)
+    begun = choose_session(run, volume, session_id)
     found = card.scan(volume)
     story.card_found(run, volume, found)
-    begun = choose_session(run, volume, session_id)
-    plan = make_plan(volume, found, run.catalog, taken=begun.names, rehash=rehash)
-    plan = plan if plan.to_read else look_closer(run, volume, found, plan)
+    plan = make_plan(volume, found, run.catalog, taken=begun.names, rehash=rehash, stop=run.stop)
+    plan = plan if plan.to_read else look_closer(run, begun, found, plan)
     story.planned(run, plan)
     check_room(run, plan)
-    session = begun.continued(plan) or new_session(run, volume, plan)
+    session = begun.continued(plan) or new_session(run, begun, plan)
     if session is None:
         settle_accounts(run, volume, found, plan, session)
-        return story.nothing_new(run)
-    may_be_empty = session_id is not None or run.settings.always_create_session
+        return story.nothing_new(run, volume)
     with working_on(run, session), Stages(run, session) as stages:
         story.session_begun(run, session, volume, plan)
-        stages.start_saving(volume, found, plan, lambda: settle_accounts(run, volume, found, plan, session))
+        render_lost_again(run, session)
+        stages.start_saving(begun, found, plan, rehash=rehash)
         stages.wait_for_pictures()
         if stages.is_saving:
             sharing.share_early(run, session, stages)
         stages.wait_for_renders()
-        came_to_nothing = not may_be_empty and is_empty(run, session)
-        if came_to_nothing:
+        if is_empty(run.catalog, session) and not run.settings.always_create_session:
             stages.leave_uploads()
-        else:
-            _share(run, session, stages)
-    if came_to_nothing:
-        discard(run, session)
-        return story.nothing_new(run)
+            discard(run, session)
+            return story.nothing_new(run, volume)
+        sharing.share_whole(run, session, stages)
     return story.ended(run, session)
 
 
 def finish_session(run: Run, session: Session) -> Summary:
     """Render, upload and share what a session still lacks, from its originals on disk. Raises as above."""
     story.resumed(run, session)
-    if not has_what_it_needs(run, session):
-        return story.summary(run, session)
     with working_on(run, session), Stages(run, session) as stages:
-        unrendered_again(run, session)
+        render_lost_again(run, session)
         adopt_originals(run, session)
         stages.nothing_to_save()
         stages.wait_for_renders()
-        _share(run, session, stages)
+        sharing.share_whole(run, session, stages)
     return story.ended(run, session)
-
-
-def _share(run: Run, session: Session, stages: Stages) -> None:
-    sharing.write_local(run, session)
-    sharing.share(run, session, stages)

@@ -2,13 +2,14 @@
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from ghostroll.card import Scan, Volume
 from ghostroll.catalog import Catalog
-from ghostroll.errors import FileFailed
+from ghostroll.errors import FileFailed, Interrupted
 from ghostroll.media import JPEG_SUFFIXES, CardFile, Kind, stem_of, suffix_of
 from ghostroll.rows import Remembered
 from ghostroll.sample import sample_of
@@ -70,14 +71,20 @@ class Plan:
 
 
 def make_plan(
-    volume: Volume, found: Scan, catalog: Catalog, *, taken: Iterable[str] = (), rehash: bool = False
+    volume: Volume,
+    found: Scan,
+    catalog: Catalog,
+    *,
+    taken: Iterable[str] = (),
+    rehash: bool = False,
+    stop: threading.Event | None = None,
 ) -> Plan:
     """Tell known files from those to read; with `rehash`, every file is read.
 
-    `taken` are derivative names that the session already uses.
+    `taken` are derivative names that the session already uses. Raises Interrupted on a `stop`.
     """
     remembered = catalog.remembered(volume.card_id) if volume.is_identified and not rehash else {}
-    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog))
+    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog, stop or threading.Event()))
     unknown = [file for file in found.files if file.path not in known]
     names = derivative_names(picture_sources(unknown, found.files), taken)
     return Plan(
@@ -87,9 +94,15 @@ def make_plan(
 
 
 def _known_files(
-    volume: Volume, files: Iterable[CardFile], remembered: dict[str, Remembered], catalog: Catalog
+    volume: Volume,
+    files: Iterable[CardFile],
+    remembered: dict[str, Remembered],
+    catalog: Catalog,
+    stop: threading.Event,
 ) -> Iterable[tuple[str, KnownFile]]:
     for file in files:
+        if stop.is_set():
+            raise Interrupted("Interrupted before the card was read.")
         entry = remembered.get(file.path)
         if entry and (entry.size_bytes, entry.mtime_ns) == (file.size_bytes, file.mtime_ns):
             yield file.path, KnownFile(file, entry.sha256, entry.sample_sha256, sampled=False)

@@ -44,7 +44,7 @@ def settle_accounts(run: Run, volume: Volume, found: Scan, plan: Plan, session: 
     run.record.change_card(
         state=CardState.SAFE,
         saved=proven.saved,
-        safe_to_format=not left_out and proven.verified == len(found.files),
+        safe_to_format=bool(found.files) and not left_out and proven.verified == len(found.files),
     )
     story.card_released(run, proven.saved, proven.verified)
 

@@ -9,7 +9,7 @@ from ghostroll import durable
 from ghostroll.catalog import Catalog
 from ghostroll.derivatives import Rendered, Task
 from ghostroll.derivatives.workers import RenderPool
-from ghostroll.errors import FileFailed, Interrupted, disk_error
+from ghostroll.errors import FileFailed, Interrupted, disk_error, on_disk
 from ghostroll.record import StatusRecord
 from ghostroll.rows import Derivative, Original, RenderState, Shot
 from ghostroll.session import Session
@@ -84,7 +84,8 @@ class RenderStage:
                 raise disk_error(error) from error
         if not shots:
             return
-        self._flush(shots)
+        with on_disk():
+            self._flush(shots)
         self.catalog.record_rendered(self.session.session_id, shots)
         self.record.add(processed=len(shots))
         self._show(shots)

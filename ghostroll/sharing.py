@@ -7,10 +7,11 @@ from ghostroll import durable, gallery, publish, qr, story
 from ghostroll.errors import (
     ConfigurationError,
     CredentialsRefused,
+    FileFailed,
     GhostrollError,
     Interrupted,
-    StoreUnreachable,
-    disk_error,
+    NotSharedYet,
+    on_disk,
 )
 from ghostroll.log import logger
 from ghostroll.publish import rfc3339
@@ -25,28 +26,33 @@ if TYPE_CHECKING:
     from ghostroll.store import Store
 
 
-def write_local(run: Run, session: Session) -> None:
-    """Write the gallery and the zip on disk; raises DiskFailed."""
+def share_whole(run: Run, session: Session, stages: Stages) -> None:
+    """Write the gallery and the zip on disk, then publish all; raises DiskFailed."""
+    stages.attend(lambda: _write_local(run, session))
+    share(run, session, stages)
+
+
+def _write_local(run: Run, session: Session) -> None:
     run.record.change(step=Step.GALLERY, message="Making the gallery.")
     shots = run.catalog.shots(session.session_id)
-    try:
+    with on_disk():
         has_zip = publish.write_zip(session, shots)
         durable.write_atomically(session.local_page, _local_page(run, session, shots, has_zip=has_zip))
-    except OSError as error:
-        raise disk_error(error) from error
 
 
 def share_early(run: Run, session: Session, stages: Stages) -> None:
     """Publish the stills while RAW files and video are still being read; what fails now is done at the end."""
     if stages.store is None or not run.catalog.shots(session.session_id, uploaded_to=stages.store.identity):
         return
+    store = stages.store
+    stages.attend(lambda: _try_early(run, session, store))
+
+
+def _try_early(run: Run, session: Session, store: "Store") -> None:
     try:
-        store = stages.store
-        stages.attend(lambda: _publish(run, session, store, whole=False))
-    except Interrupted:
-        raise
-    except GhostrollError as error:
-        logger.warning("%s", error)
+        _publish(run, session, store, whole=False)
+    except (GhostrollError, OSError) as error:
+        logger.warning("Not shared yet: %s", error)
 
 
 def share(run: Run, session: Session, stages: Stages) -> None:
@@ -54,9 +60,13 @@ def share(run: Run, session: Session, stages: Stages) -> None:
     try:
         stages.wait_for_uploads()
         run.record.change(step=Step.PUBLISH, message="Opening the gallery.")
-        stages.attend(lambda: stages.patience.keep_trying(lambda: _publish_whole(run, session, stages)))
-    except (StoreUnreachable, CredentialsRefused, ConfigurationError) as error:
+        stages.attend(lambda: stages.patience.keep_trying(lambda: _publish_whole(run, session, stages)), patient=False)
+    except Interrupted:
+        raise
+    except (NotSharedYet, CredentialsRefused, ConfigurationError) as error:
         run.report_problem(error)
+    except FileFailed as error:  # zip or page changed while they were sent
+        run.report_problem(NotSharedYet(str(error)))
     else:
         if not run.catalog.count_renders(session.session_id, RenderState.PENDING):
             run.catalog.set_state(session.session_id, SessionState.SHARED)
@@ -72,7 +82,12 @@ def _publish_whole(run: Run, session: Session, stages: Stages) -> None:
 
 
 def _publish(run: Run, session: Session, store: "Store", *, whole: bool) -> None:
-    """Zip, page, link: whatever is named is already there."""
+    """Zip, page, link: whatever is named is already there. Raises DiskFailed besides what the store raises."""
+    with on_disk():
+        _publish_in_order(run, session, store, whole=whole)
+
+
+def _publish_in_order(run: Run, session: Session, store: "Store", *, whole: bool) -> None:
     has_zip = whole and session.share_zip.exists()
     if has_zip and publish.upload_zip(session, run.catalog, store):
         run.record.add(uploaded=1)

@@ -4,6 +4,7 @@ They meet only in the catalog, which is the queue between them: no stage waits f
 holds more in memory than it works on. The main thread waits, and tells how far things are.
 """
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from ghostroll import log
-from ghostroll.card import Scan, Volume
+from ghostroll.adopt import adopt_originals
+from ghostroll.begin import Begun
+from ghostroll.card import Scan
 from ghostroll.derivatives import Recipe
 from ghostroll.derivatives.workers import RenderPool
 from ghostroll.errors import (
@@ -22,10 +25,12 @@ from ghostroll.errors import (
     GhostrollError,
     Interrupted,
     StoreUnreachable,
+    on_disk,
 )
 from ghostroll.ingest import Ingest, changed_files
 from ghostroll.plan import Plan, read_again
 from ghostroll.progress import Progress
+from ghostroll.proof import settle_accounts
 from ghostroll.render import RenderStage
 from ghostroll.rows import RenderState
 from ghostroll.run import Run
@@ -52,7 +57,7 @@ class Stages:
         self._saved = threading.Event()
         self._rendered = threading.Event()
         self._threads: list[threading.Thread] = []
-        self._fatal: BaseException | None = None
+        self._fatal: list[tuple[str, BaseException]] = []
         self._store_problem: GhostrollError | None = None
         self._left_behind = False  # a request that does not end is not waited for
         self.store: Store | None = None
@@ -85,9 +90,9 @@ class Stages:
         for thread in self._threads:
             thread.join(None if deadline is None else max(0.0, deadline - time.monotonic()))
 
-    def start_saving(self, volume: Volume, found: Scan, plan: Plan, card_read: Callable[[], None]) -> None:
-        """Read the card in a thread of its own, which calls `card_read` at the end."""
-        self._start("save", lambda: self._save(volume, found, plan, card_read))
+    def start_saving(self, begun: Begun, found: Scan, plan: Plan, *, rehash: bool) -> None:
+        """Read the card in a thread of its own, and close its books at the end."""
+        self._start("save", lambda: self._save(begun, found, plan, rehash=rehash))
 
     def nothing_to_save(self) -> None:
         """Work on what is saved already."""
@@ -111,8 +116,11 @@ class Stages:
         if self.store is None or self._store_problem:
             raise self._store_problem or StoreUnreachable("The store was not reached.")
 
-    def attend(self, work: Callable[[], None]) -> None:
-        """Do `work`, which talks to the network, in a thread: this one must hear a signal while that waits."""
+    def attend(self, work: Callable[[], None], *, patient: bool = True) -> None:
+        """Do `work`, which may take long, in a thread: this one must hear a signal while that waits.
+
+        Without `patient` it is left behind, as StoreUnreachable, when patience with the store is over.
+        """
         done: Future[None] = Future()
 
         def guarded() -> None:
@@ -123,7 +131,10 @@ class Stages:
                 done.set_exception(error)
 
         log.thread(guarded, "publish").start()
-        self._wait(done.done)
+        self._wait(lambda: done.done() or (not patient and self.patience.is_over))
+        if not done.done():
+            self._left_behind = True
+            raise StoreUnreachable("The store does not answer.")
         done.result()
 
     def leave_uploads(self) -> None:
@@ -147,17 +158,17 @@ class Stages:
             try:
                 work()
             except BaseException as error:  # noqa: BLE001 - raised again in the main thread
-                self._fatal = self._fatal or error
+                self._fatal.append((name, error))
 
         thread = log.thread(guarded, name)
         self._threads.append(thread)
         thread.start()
 
-    def _save(self, volume: Volume, found: Scan, plan: Plan, card_read: Callable[[], None]) -> None:
-        run, session = self._run, self._session
+    def _save(self, begun: Begun, found: Scan, plan: Plan, *, rehash: bool) -> None:
+        run, session, volume = self._run, self._session, begun.volume
         ingest = Ingest(
             volume, session, run.catalog, run.record, self._failed, run.stop,
-            verify=run.settings.verify == "readback", saved=self._render.woken.set,
+            verify=run.settings.verify == "readback", rehash=rehash, saved=self._render.woken.set,
         )  # fmt: skip
         try:
             ingest.read(plan.pictures())
@@ -168,13 +179,16 @@ class Stages:
             if changed := changed_files(volume, plan.known, run.stop):
                 run.record.add(skipped=-len(changed), new=len(changed), saved=-len(changed))
                 run.record.add_bytes(total=sum(file.size_bytes for file in changed))
-                ingest.read(read_again(changed, found))
+                names = (*begun.names, *(planned.name for planned in plan.to_read if planned.name))
+                ingest.read(read_again(changed, found, names))
                 ingest.finish()
         except CardFailed as error:
             run.report_problem(error)
         finally:
             ingest.close()
-        card_read()
+        with on_disk():
+            adopt_originals(run, session)
+            settle_accounts(run, volume, found, plan, session)
         self._pictures_saved.set()
         self._all_saved()
 
@@ -198,13 +212,17 @@ class Stages:
 
     def _wait(self, until: Callable[[], bool]) -> None:
         while not until():
-            if self._fatal:
-                raise self._fatal
+            self._raise_fatal()
             if self._run.stop.wait(_POLL_SECONDS):
                 raise Interrupted("Interrupted. What was saved is safe.")
             self._progress.tell(saving=self.is_saving, rendering=not self._rendered.is_set())
-        if self._fatal:
-            raise self._fatal
+        self._raise_fatal()
+
+    def _raise_fatal(self) -> None:
+        """Raise what ended a stage; what is wrong with rendering or sharing waits until the card is saved."""
+        for name, error in self._fatal:
+            if name == "save" or not self.is_saving:
+                raise error
 
     def _uploading(self) -> bool:
         return any(thread.is_alive() for thread in self._threads if thread.name == "upload")
@@ -226,4 +244,5 @@ class Stages:
     def _tell_waiting(self, error: StoreUnreachable | None) -> None:
         self._progress.waiting_for_store = error
         if error is not None:
-            self._run.revive_store()
+            with contextlib.suppress(StoreUnreachable):  # it is tried again
+                self._run.revive_store()

@@ -84,14 +84,15 @@ def shared(run: Run, session: Session, url: str, expires_at: datetime, terminal_
     logger.debug("The link as a code:\n%s", terminal_qr)
 
 
-def nothing_new(run: Run) -> Summary:
+def nothing_new(run: Run, volume: Volume) -> Summary:
     """Nothing on the card is new, or nothing of it could be saved."""
     problem = worst_problem(run)
     if problem:
         failed(run, problem)
         return summary(run, None)
     card = run.record.status.card
-    last = run.catalog.latest_share()
+    copies = run.catalog.copies_of_card(volume.card_id)
+    last = run.catalog.latest_share(copy.session_id for copy in copies.values())
     here = "" if card.saved == card.files else f" Only {card.saved} of the copies are still on this disk."
     message = f"Nothing new: all {_files(card.files)} on the card came in before.{here}"
     if run.failures:

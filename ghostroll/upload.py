@@ -155,7 +155,7 @@ class UploadStage:
     def _make_anew(self, derivative: Derivative, error: FileFailed) -> None:
         """A derivative is not on disk as it was recorded: its original, which is safe, gets new ones."""
         logger.warning("%s It is made anew.", error)
-        self.catalog.render_again(self.session.session_id, derivative.path)
+        self.catalog.render_again(self.session.session_id, [derivative.path])
 
     def _record(self, store: "Store", uploaded: list[Derivative]) -> None:
         if uploaded:

@@ -23,6 +23,8 @@ WAITING_MESSAGE = "Waiting for SD card…"
 _POLL_SECONDS = 2.0
 # Unfinished sessions are tried again after this, twice as long each time it fails.
 _RETRY_SECONDS, _RETRY_SECONDS_MOST = 15.0, 600.0
+# How often it is seen to that the embedded store serves what was shared.
+_REVIVE_SECONDS = 60.0
 # How long a run is given to write its last word when the loop ends.
 _STOP_SECONDS = 1.5
 
@@ -118,6 +120,7 @@ class Watch:
     _rejected: set[Path] = field(default_factory=set)
     _runs: list[threading.Thread] = field(default_factory=list)
     _retry_at: float = 0.0
+    _revive_at: float = 0.0
     _pause: float = _RETRY_SECONDS
 
     def until_stopped(self) -> None:
@@ -147,6 +150,10 @@ class Watch:
             elif volume.root not in self._served and volume.presence:
                 self._served[volume.root] = volume.presence
                 self._start("card", functools.partial(self._serve, volume))
+        if settings.uses_embedded_store and time.monotonic() >= self._revive_at:
+            self._revive_at = time.monotonic() + _REVIVE_SECONDS
+            if self.invocation.catalog.latest_share():
+                self._start("store", self.invocation.opener.revive)
         if time.monotonic() >= self._retry_at:
             self._retry_at = float("inf")  # until this try has ended
             self._start("resume", lambda: self._finish_others(record))
@@ -185,8 +192,8 @@ class Watch:
                 continue
             del self._served[root]
             logger.info("Card at %s removed.", printable(str(root)))
-            # What waits for the network is not over with the card.
-            record.clear_finished(State.DONE, State.ERROR, State.INTERRUPTED)
+            # What waits for the network, or went wrong, is not over with the card.
+            record.clear_finished(State.DONE)
             self._idle(record)
             record.change_card(state=CardState.REMOVED)
 
@@ -206,11 +213,12 @@ class Watch:
         pause = min(2 * self._pause, _RETRY_SECONDS_MOST)
         try:
             rows = self.invocation.catalog.unfinished_sessions()
-            if all([not run.problems for run, _ in finished(self.invocation, rows)]):  # noqa: C419 - finish them all
+            ended = list(finished(self.invocation, rows))
+            if not any(run.problems for run, _ in ended):
                 pause = _RETRY_SECONDS
-                if rows:
-                    record.clear_finished(State.DONE)
-                    self._idle(record)
+            if any(summary.url for _, summary in ended) and not self._served:
+                record.clear_finished(State.DONE)
+                self._idle(record)
         finally:
             self._pause = pause
             self._retry_at = time.monotonic() + pause

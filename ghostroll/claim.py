@@ -1,0 +1,137 @@
+"""Working on a session: alone, with what a crash left cleared away, and taken back if nothing came of it."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ghostroll import durable, log
+from ghostroll.catalog import Catalog
+from ghostroll.errors import UsageError, disk_error
+from ghostroll.log import logger
+from ghostroll.rows import SessionState
+from ghostroll.run import Run
+from ghostroll.session import Session
+
+# Another's look at the lock is over in no time; another's work is not.
+_LOCK_SECONDS = 1.0
+
+
+@contextmanager
+def working_on(run: Run, session: Session) -> Iterator[None]:
+    """Work on a session alone, with its log open and its left-overs cleared; raises UsageError if another does."""
+    try:
+        durable.make_directory(session.directory)
+        fd = os.open(session.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise disk_error(error) from error
+    try:
+        _lock(fd, session)
+        try:
+            _make_ready(run, session)
+            with log.also_to(session.log):
+                yield
+        finally:
+            _clear_left_overs(session)
+    finally:
+        os.close(fd)
+
+
+def _lock(fd: int, session: Session) -> None:
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                raise UsageError(f"Another run is working on {session.session_id}.") from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def _make_ready(run: Run, session: Session) -> None:
+    _clear_left_overs(session)
+    try:
+        session.temporary.mkdir()
+    except OSError as error:
+        raise disk_error(error) from error
+    run.record.change(session_id=session.session_id, session_dir=str(session.directory), receipt=session.receipt)
+
+
+def _clear_left_overs(session: Session) -> None:
+    shutil.rmtree(session.temporary, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        for left in session.directory.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
+
+
+def is_busy(session: Session) -> bool:
+    """Tell whether another run is working on a session just now."""
+    try:
+        fd = os.open(session.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def is_empty(catalog: Catalog, session: Session) -> bool:
+    """Tell whether a session holds nothing: all that seemed new turned out to be known, or could not be saved."""
+    return not catalog.originals(session.session_id) and not has_files(session.originals)
+
+
+def has_files(directory: Path) -> bool:
+    """Tell whether there is any file below a directory."""
+    return any(names for _, _, names in os.walk(directory))
+
+
+def discard(run: Run, session: Session) -> None:
+    """Take back a session that holds nothing: its row, and of its directory only what is empty or its own log."""
+    run.catalog.delete_session(session.session_id)
+    run.record.change(session_id=None, session_dir=None, receipt=None)
+    session.log.unlink(missing_ok=True)
+    _clear_left_overs(session)
+    for directory, _, _ in os.walk(session.directory, topdown=False):
+        with contextlib.suppress(OSError):
+            Path(directory).rmdir()
+
+
+def can_be_finished(catalog: Catalog, session: Session) -> bool:
+    """Tell whether a session has what it takes; one whose directory was deleted is given up, once, and said so."""
+    if not session.directory.is_dir():
+        if not catalog.originals(session.session_id):
+            catalog.delete_session(session.session_id)
+            return False
+        logger.warning("%s was deleted from the disk; it is not shared any more.", session.session_id)
+        catalog.set_state(session.session_id, SessionState.ABANDONED)
+        return False
+    return not is_empty(catalog, session)
+
+
+def render_lost_again(run: Run, session: Session) -> None:
+    """Have derivatives made anew that are no longer on disk as they were recorded."""
+    lost = []
+    for shot in run.catalog.shots(session.session_id):
+        places = {shot.share: session.share_image(shot.share.name), shot.thumb: session.thumbnail(shot.thumb.name)}
+        keys = (session.share_key(shot.share.name), session.thumbnail_key(shot.thumb.name))
+        moved = keys != (shot.share.s3_key, shot.thumb.s3_key)  # another prefix was configured since
+        if moved or any(_size(path) != derivative.size_bytes for derivative, path in places.items()):
+            lost.append(shot.original.path)
+    run.catalog.render_again(session.session_id, lost)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
