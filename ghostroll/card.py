@@ -115,7 +115,7 @@ def volume_of_device(device: str) -> Volume:
         fields = line.split()  # proc_pid_mountinfo(5): 3 is major:minor, 5 the mount point
         if fields[2] == wanted:
             return find_volume(Path(_unescaped(fields[4])))
-    raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="The card's mount unit does that.")
+    raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="Mount it, or give its directory with --volume.")
 
 
 def find_directory(root: Path, relative: str) -> Path | None:

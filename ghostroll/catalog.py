@@ -129,7 +129,7 @@ class Catalog:
 
     def sessions(self) -> list[SessionRow]:
         """Return all sessions, oldest first."""
-        return self._sessions("ORDER BY session_id")
+        return self._sessions("ORDER BY rowid")
 
     def unfinished_sessions(self) -> list[SessionRow]:
         """Return the sessions that are not shared yet, oldest first."""

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shutil
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,6 +11,7 @@ from typing import Any
 
 from ghostroll import board, card, demonstration, pipeline, qr
 from ghostroll import watch as watching
+from ghostroll.begin import check_places
 from ghostroll.catalog import Catalog
 from ghostroll.config import SETTINGS, Effective
 from ghostroll.embedded import serve
@@ -18,16 +20,19 @@ from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, t
 from ghostroll.log import is_under_journal, logger
 from ghostroll.rows import SessionRow
 from ghostroll.run import Summary
+from ghostroll.status import State
+from ghostroll.story import counted, in_words
 
 
 def run(options: argparse.Namespace, effective: Effective) -> int:
     """Save, render and share what is new on one card; then finish what earlier runs left."""
     volume = card.volume_of_device(options.device) if options.device else card.find_volume(Path(options.volume))
+    check_places(effective.settings, volume)
     with begun(effective.settings, bar=_on_terminal()) as invocation:
         summary, exit_code = _run_card(invocation, volume, options.session_id, rehash=options.rehash)
         _print_summary(summary, as_json=options.json)
-        if summary.url and invocation.opener.ends_with_us and not options.json:
-            print("The link opens while the embedded store runs: `ghostroll store` keeps it running.")
+        if summary.url and not options.json:
+            _print_note(invocation)
     return exit_code
 
 
@@ -44,6 +49,8 @@ def _run_card(
 
 def watch(_: argparse.Namespace, effective: Effective) -> int:
     """Wait for cards, run each, finish what is unfinished, until a signal."""
+    for volume in watching.find_volumes(effective.settings.mount_roots):
+        check_places(effective.settings, volume)
     with begun(effective.settings) as invocation:
         watching.Watch(invocation).until_stopped()
     return 0
@@ -60,6 +67,7 @@ def resume(options: argparse.Namespace, effective: Effective) -> int:
             summaries.append(summary)
             if not options.json:
                 _print_summary(summary, as_json=False)
+                _print_note(invocation)
     if options.json:
         print(json.dumps([asdict(summary) for summary in summaries], indent=1))
     elif not rows:
@@ -177,7 +185,9 @@ def demo(options: argparse.Namespace, effective: Effective) -> int:
         demonstration.card_for(options.card) as root,
         begun(settings, bar=_on_terminal(), store_asked=True) as invocation,
     ):
-        summary, exit_code = _run_card(invocation, card.find_volume(root))
+        volume = card.find_volume(root)
+        check_places(settings, volume)
+        summary, exit_code = _run_card(invocation, volume)
         _print_summary(summary, as_json=False)
         if summary.url and not options.once:
             print("Serving until you press Ctrl-C: open the link in a browser on this machine.")
@@ -196,13 +206,27 @@ def _print_summary(summary: Summary, *, as_json: bool) -> None:
         print(json.dumps(asdict(summary), indent=1))
         return
     if summary.ingested or summary.derived:
-        print(f"{summary.ingested} files saved, {summary.derived} pictures made ready, in {summary.seconds:.1f} s.")
+        saved, ready = counted(summary.ingested, "file"), counted(summary.derived, "picture")
+        print(f"{saved} saved, {ready} made ready, in {summary.seconds:.1f} s.")
     for failure in summary.failed:
-        print(f"Failed: {failure.path} ({failure.step}): {failure.reason}")
+        print(in_words(failure))
     if summary.session_dir:
         print(f"On this disk: {summary.session_dir}")
     if summary.url:
-        print(f"\n{qr.qr_terminal(summary.url, ansi=sys.stdout.isatty())}\n")
+        _print_code(summary.url, summary.session_dir)
         print(f"Valid until {_until(summary.expires_at)}:\n{summary.url}\n")
-    elif summary.session_id is None and summary.discovered and not summary.new:
+    elif summary.session_id is None and summary.state == State.DONE:
         print("Nothing new on this card.")
+
+
+def _print_code(url: str, session_dir: str | None) -> None:
+    width = len(qr.qr_terminal(url, ansi=False).partition("\n")[0])
+    if sys.stdout.isatty() and shutil.get_terminal_size().columns < width:
+        print(f"\nThe window is too narrow for the QR code ({width} columns): see {session_dir}/share-qr.png\n")
+    else:
+        print(f"\n{qr.qr_terminal(url, ansi=sys.stdout.isatty())}\n")
+
+
+def _print_note(invocation: Invocation) -> None:
+    if invocation.opener.ends_with_us:
+        print("The link opens while the embedded store runs: `ghostroll store` keeps it running.")

@@ -160,6 +160,13 @@ def _optional(parse: Callable[[Any], Any], word: str) -> Callable[[Any], Any]:
     return lambda value: None if value in (word, "") else parse(value)
 
 
+def _host(value: Any) -> str:
+    host = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", host):
+        raise _Wrong("a host name, an address, or auto")
+    return host
+
+
 def _bucket(value: Any) -> str | None:
     name = _optional_text(value)
     # Amazon S3 user guide, "General purpose bucket naming rules".
@@ -217,7 +224,7 @@ SETTINGS = (
     Setting("always_create_session", _boolean, False, "make a session even when nothing is new"),
     Setting("mount_roots", _paths, "/Volumes,/media,/run/media,/mnt", "where `watch` looks for mounted cards"),
     Setting("s3_bucket", _bucket, "", "the private bucket; empty: the embedded store serves"),
-    Setting("store_host", _text, "127.0.0.1", "the embedded store's advertised address; auto: the local network's"),
+    Setting("store_host", _host, "127.0.0.1", "the embedded store's advertised address; auto: the local network's"),
     Setting("store_port", _number(1, 65535, "a port"), 8333, "the embedded store's port"),
     Setting("s3_prefix_root", _prefix, "sessions/", "what every key in the bucket begins with"),
     Setting("s3_endpoint_url", _endpoint, "", "an S3-compatible service; empty: AWS"),
@@ -229,7 +236,7 @@ SETTINGS = (
         "how long a link is valid; seven days is also the most that S3 allows",
     ),
     Setting("status_path", _file_path, None, "the status record; default: status.json under base_dir"),
-    Setting("status_image_path", _file_path, None, "the panel's picture; default: status.png beside it"),
+    Setting("status_image_path", _file_path, None, "the panel's picture; default: status.png under base_dir"),
     Setting(
         "process_workers",
         _optional(_number(1, 64, "auto, or a number"), "auto"),
@@ -268,7 +275,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_path: 
         origins.update(dict.fromkeys(source, origin))
     parsed = {name: _parse(_BY_NAME[name], value, origins[name]) for name, value in values.items() if value is not None}
     parsed.setdefault("status_path", parsed["base_dir"] / "status.json")
-    parsed.setdefault("status_image_path", parsed["status_path"].with_name("status.png"))
+    parsed.setdefault("status_image_path", parsed["base_dir"] / "status.png")
     if parsed["thumb_max_long_edge"] > parsed["share_max_long_edge"]:
         raise ConfigurationError("thumb_max_long_edge must not be greater than share_max_long_edge.")
     return Effective(Settings(**parsed), origins)

@@ -91,19 +91,23 @@ class StoreUnreachable(NotSharedYet):
 class Interrupted(NotSharedYet):
     """A signal asked the run to end."""
 
+    default_hint = "Plug the card in again, or run `ghostroll resume`: it goes on where it stopped."
+
 
 class CredentialsRefused(GhostrollError):
     """The store refuses our credentials, or there are none."""
 
     exit_code = 77
-    default_hint = "Check the AWS credentials (`aws-credentials`, or what boto3 finds) and the rights they give."
+    default_hint = (
+        "Run `aws configure`, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, and check the rights they give."
+    )
 
 
 class ConfigurationError(GhostrollError):
     """A setting is unknown or has a value that cannot be right."""
 
     exit_code = 78
-    default_hint = "`ghostroll config` shows every setting and where it came from."
+    default_hint = "docs/configuration.md lists every setting."
 
 
 class FileFailed(GhostrollError):
@@ -116,7 +120,8 @@ def disk_error(error: OSError) -> DiskFailed:
     """Return what an error of our own disk means."""
     if error.errno in _NO_ROOM:
         return DiskFull("The disk is full.")
-    return DiskFailed(f"The disk cannot be written: {error.strerror}.")
+    where = f" at {error.filename}" if error.filename else ""
+    return DiskFailed(f"The disk cannot be written{where}: {error.strerror}.")
 
 
 @contextmanager

@@ -52,12 +52,16 @@ class Progress:
     def _words(self, *, saving: bool, rendering: bool) -> tuple[Step, str]:
         status = self.run.record.status
         if saving:
-            return Step.INGEST, f"Reading the card: keep it in. {status.card.saved} of {status.card.files} saved."
+            return (
+                Step.INGEST,
+                f"Reading card {status.card.label}: keep it in. {status.card.saved} of {status.card.files} saved.",
+            )
         if rendering:
             return Step.PROCESS, f"The card is saved. {status.counts.processed} pictures made ready."
         if self.waiting_for_store is not None:
             return Step.UPLOAD, f"Saved; waiting to share. {self.waiting_for_store}"
-        return Step.UPLOAD, f"Sending the pictures: {status.counts.uploaded} files sent."
+        sent = status.counts.uploaded
+        return Step.UPLOAD, f"Sending the pictures: {sent} files sent." if sent else "Sending the pictures."
 
     def _done(self) -> float:
         status = self.run.record.status

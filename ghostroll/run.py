@@ -68,13 +68,13 @@ class Run:
         """Count, log and record what could not be done with one file."""
         self.failures.append(Failure(printable(path), step, reason))
         self.record.add(failed=1)
-        logger.warning("%s: %s (%s).", printable(path), reason, step)
+        logger.warning("%s: %s; %s.", printable(path), reason, "no picture of it" if step == "derive" else "not saved")
         self.catalog.record_failure(session_id, path, step, reason)
 
     def report_problem(self, error: GhostrollError) -> None:
         """Take note of what kept the run from its end but did not end it at once."""
         self.problems.append(error)
-        logger.error("%s %s", error, error.hint)
+        logger.error("%s", f"{error} {error.hint}".strip())
 
     @property
     def exit_code(self) -> int:

@@ -7,7 +7,7 @@ from ghostroll.card import Scan, Volume
 from ghostroll.errors import CardFailed, GhostrollError, Interrupted, NotSharedYet
 from ghostroll.log import logger, printable
 from ghostroll.plan import Plan
-from ghostroll.run import Run, Summary
+from ghostroll.run import Failure, Run, Summary
 from ghostroll.session import Session
 from ghostroll.status import Bytes, CardState, Problem, State, Step
 
@@ -58,16 +58,18 @@ def card_released(run: Run, saved: int, verified: int) -> None:
     card = run.record.status.card
     words = {saved: "saved and verified", 0: "saved"}.get(verified, f"saved, {verified} of them verified")
     if saved:
-        logger.info("Safe to remove: %d of %d files on the card are %s.", saved, card.files, words)
+        logger.info("Safe to remove card %s: %d of %d files on it are %s.", card.label, saved, card.files, words)
     else:
-        logger.info("The card may be removed.")
+        logger.info("Card %s may be removed.", card.label)
     gone = card.files - saved - sum(failure.step == "ingest" for failure in run.failures)
     if gone > 0:
         logger.warning(
-            "%s of this card came in before, and the copies are no longer on this disk: do not format it.", _files(gone)
+            "%s of this card came in before, and the copies are no longer on this disk: do not format it."
+            " To save them again: ghostroll run --volume DIR --rehash",
+            _files(gone),
         )
     if card.safe_to_format and card.files:
-        logger.info("Safe to format: every file on the card has a verified copy on this disk.")
+        logger.info("Safe to format card %s: every file on it has a verified copy on this disk.", card.label)
 
 
 def resumed(run: Run, session: Session) -> None:
@@ -93,7 +95,7 @@ def nothing_new(run: Run, volume: Volume) -> Summary:
     card = run.record.status.card
     copies = run.catalog.copies_of_card(volume.card_id)
     last = run.catalog.latest_share(copy.session_id for copy in copies.values())
-    here = "" if card.saved == card.files else f" Only {card.saved} of the copies are still on this disk."
+    here = "" if card.saved == card.files else f" Of their copies, {card.saved} are still on this disk."
     message = f"Nothing new: all {_files(card.files)} on the card came in before.{here}"
     if run.failures:
         message = f"Nothing could be saved of {_files(len(run.failures))}; see the log."
@@ -116,7 +118,7 @@ def ended(run: Run, session: Session) -> Summary:
         failed(run, problem)
     else:
         counts = run.record.status.counts
-        without = f" {counts.failed} could not be used; see the log." if counts.failed else ""
+        without = f" {_unused(run)}" if counts.failed else ""
         message = f"Done: {_pictures(run, session)} shared.{without}"
         run.record.change(state=State.DONE, step=Step.DONE, message=message, progress=1.0, eta_seconds=0)
         logger.info("%s", message)
@@ -135,6 +137,8 @@ def failed(run: Run, error: GhostrollError) -> None:
     )
     if isinstance(error, CardFailed):
         run.record.change_card(state=CardState.REMOVED, reason=str(error))
+    elif run.record.status.card.state is CardState.READING:
+        run.record.change_card(state=CardState.SAFE, reason="It was not read to its end.")
 
 
 def worst_problem(run: Run) -> GhostrollError | None:
@@ -165,10 +169,29 @@ def summary(run: Run, session: Session | None) -> Summary:
     )
 
 
+def in_words(failure: Failure) -> str:
+    """Say what could not be done with one file, and that nothing is lost where nothing is."""
+    if failure.step == "derive":
+        return f"No picture from {failure.path}: {failure.reason}. Its original is saved."
+    return f"Not saved: {failure.path}: {failure.reason}."
+
+
+def _unused(run: Run) -> str:
+    lost = sum(failure.step != "derive" for failure in run.failures)
+    plain = len(run.failures) - lost
+    parts = [f"{_files(plain)} gave no picture, but the originals are saved." if plain else ""]
+    parts.append(f"{_files(lost)} could not be saved; see the log." if lost else "")
+    return " ".join(part for part in parts if part)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things in words."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def _pictures(run: Run, session: Session) -> str:
-    number = len(run.catalog.shots(session.session_id))
-    return f"{number:,} picture" if number == 1 else f"{number:,} pictures"
+    return counted(len(run.catalog.shots(session.session_id)), "picture")
 
 
 def _files(number: int) -> str:
-    return f"{number:,} file" if number == 1 else f"{number:,} files"
+    return counted(number, "file")

@@ -168,6 +168,7 @@ def test_reloading_while_a_photo_is_open_runs_no_name(printed: Printed, visit: V
     seen = visit(printed.url)
     dialogs = watch_dialogs(seen)
     seen.page.locator(".photos a").last.click()
+    seen.page.wait_for_load_state("networkidle")  # a reload would cut off what is still being fetched
     seen.page.reload()
     expect(seen.page.locator("dialog.viewer")).to_be_visible()
     assert dialogs == []

@@ -269,10 +269,10 @@ def test_a_session_named_by_its_owner_does_not_hide_the_latest_id(catalog: Catal
 def test_the_latest_share_is_one_that_has_a_link(one: Catalog) -> None:
     assert one.latest_share() is None
     one.create_session("two", card_id="c", card_label="l")
-    one.set_share("one", url="https://1", expires_utc="2026-06-08T12:00:00Z")
+    one.set_share("one", url="https://1", expires_utc="2999-06-08T12:00:00Z")
     row = one.latest_share()
     assert row is not None
-    assert (row.session_id, row.url, row.expires_utc) == ("one", "https://1", "2026-06-08T12:00:00Z")
+    assert (row.session_id, row.url, row.expires_utc) == ("one", "https://1", "2999-06-08T12:00:00Z")
 
 
 # Originals
@@ -326,7 +326,7 @@ def test_a_picture_can_be_rendered_again(one: Catalog) -> None:
     file = saved()
     one.record_saved("one", "c", [file])
     one.record_rendered("one", [shot(file)])
-    one.render_again("one", "DCIM/a.jpg")
+    one.render_again("one", ["DCIM/a.jpg"])
     assert one.shots("one") == []
     assert [each.path for each in one.pending_renders("one", 9)] == ["DCIM/a.jpg"]
     one.record_rendered("one", [shot(file)])
