@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import boto3
 import pytest
 from botocore.config import Config
+from helpers import Appliance, connected
 
 from ghostroll import config
 from ghostroll.config import Settings
@@ -92,3 +93,11 @@ def raw_client(endpoint: StoreEndpoint) -> "S3Client":
     session = boto3.Session(endpoint.access_key, endpoint.secret_key, region_name=endpoint.region)
     settings = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
     return session.client("s3", endpoint_url=endpoint.local_url, config=settings)
+
+
+@pytest.fixture
+def appliance(served: Served, tmp_path: Path) -> Iterator[Appliance]:
+    """The program on a disk of its own, with the real store for a bucket."""
+    made = connected(tmp_path, served)
+    yield made
+    made.kill_all()

@@ -22,7 +22,6 @@ from helpers import (
     GHOSTROLL,
     Appliance,
     Ended,
-    connected,
     family,
     get,
     is_running,
@@ -37,13 +36,6 @@ from ghostroll.embedded.weed import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served
-
-
-@pytest.fixture
-def appliance(served: "Served", tmp_path: Path) -> Iterator[Appliance]:
-    made = connected(tmp_path, served)
-    yield made
-    made.kill_all()
 
 
 @pytest.fixture

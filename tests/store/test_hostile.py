@@ -8,7 +8,6 @@ import socket
 import subprocess
 import time
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -102,13 +101,6 @@ class Gone:
     @property
     def session(self) -> Path:
         return Path(self.document["session_dir"])
-
-
-@pytest.fixture
-def appliance(served: "Served", tmp_path: Path) -> Iterator[Appliance]:
-    made = connected(tmp_path, served)
-    yield made
-    made.kill_all()
 
 
 def go(appliance: Appliance, card: Path, wanted: dict[str, str] | None = None) -> Gone:

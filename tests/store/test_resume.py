@@ -76,13 +76,6 @@ def undisturbed(
     return lasting(Path(document["session_dir"])), inside(served, document["session_id"])
 
 
-@pytest.fixture
-def appliance(served: "Served", tmp_path: Path) -> Iterator[Appliance]:
-    made = connected(tmp_path, served)
-    yield made
-    made.kill_all()
-
-
 @pytest.fixture(scope="module", autouse=True)
 def offline(served: "Served", tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Appliance, Any, float]]:
     """A run whose store is out of reach; it takes half a minute, so the other tests go on beside it."""

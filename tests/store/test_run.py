@@ -124,13 +124,6 @@ def shared(served: "Served", tmp_path_factory: pytest.TempPathFactory) -> Iterat
     appliance.kill_all()
 
 
-@pytest.fixture
-def appliance(served: "Served", tmp_path: Path) -> Iterator[Appliance]:
-    made = connected(tmp_path, served)
-    yield made
-    made.kill_all()
-
-
 # The document
 
 
