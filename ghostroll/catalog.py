@@ -329,20 +329,24 @@ class Catalog:
 
     def _derivatives(self, clause: str, parameters: Sequence[Any]) -> list[Derivative]:
         rows = self._rows(
-            "SELECT d.path, d.role, d.name, d.s3_key, d.sha256, d.size_bytes, d.width, d.height FROM derivatives d "
-            + clause,
+            "SELECT d.path, d.role, d.name, d.s3_key, d.sha256, d.size_bytes, d.width, d.height, d.rowid"
+            " FROM derivatives d " + clause,
             parameters,
         )
         return [Derivative(_from_db(row[0]), row[1], _from_db(row[2]), *row[3:]) for row in rows]
 
     # Uploads
 
-    def pending_uploads(self, session_id: str, store: str, most: int) -> list[Derivative]:
-        """Return up to `most` derivatives that are not in the store as they are on disk, oldest first."""
+    def pending_uploads(self, session_id: str, store: str, most: int, *, after: int = 0) -> list[Derivative]:
+        """Return up to `most` derivatives that are not in the store as they are on disk, oldest first.
+
+        With `after`, only those with a greater number are looked at: asked often, the whole session would be
+        gone through each time.
+        """
         return self._derivatives(
-            "LEFT JOIN uploads u ON u.s3_key = d.s3_key AND u.local_sha256 = d.sha256 AND u.store = ?"
-            " WHERE d.session_id = ? AND u.s3_key IS NULL ORDER BY d.rowid LIMIT ?",
-            (store, session_id, most),
+            "NOT INDEXED LEFT JOIN uploads u ON u.s3_key = d.s3_key AND u.local_sha256 = d.sha256 AND u.store = ?"
+            " WHERE d.rowid > ? AND d.session_id = ? AND u.s3_key IS NULL ORDER BY d.rowid LIMIT ?",
+            (store, after, session_id, most),
         )
 
     def upload(self, s3_key: str) -> tuple[str, str] | None:

@@ -13,7 +13,7 @@ from ghostroll import board, card, demonstration, pipeline, qr
 from ghostroll import watch as watching
 from ghostroll.begin import check_places
 from ghostroll.catalog import Catalog
-from ghostroll.config import SETTINGS, Effective
+from ghostroll.config import SETTINGS, Effective, Setting
 from ghostroll.embedded import serve
 from ghostroll.errors import UsageError, worst_exit_code
 from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, told
@@ -144,18 +144,27 @@ def status(options: argparse.Namespace, effective: Effective) -> int:
 
 
 def show_config(options: argparse.Namespace, effective: Effective) -> int:
-    """Show the effective settings and where each came from."""
+    """Show the effective settings and where each came from, in a form that a configuration file may have."""
     rows = [
-        (setting, _shown(getattr(effective.settings, setting.name)), effective.origins[setting.name])
-        for setting in SETTINGS
+        (setting, getattr(effective.settings, setting.name), effective.origins[setting.name]) for setting in SETTINGS
     ]
     if options.json:
-        print(json.dumps({setting.name: {"value": value, "from": origin} for setting, value, origin in rows}, indent=1))
+        shown = {setting.name: {"value": _shown(value), "from": origin} for setting, value, origin in rows}
+        print(json.dumps(shown, indent=1))
     else:
         for setting, value, origin in rows:
-            print(f"{setting.name:24} = {value if value is not None else '-':40} # {origin}")
+            print(f"{setting.name:24} = {_toml(setting, value):40} # {origin}")
         print("# Credentials are never settings: they come from AWS's own chain, or systemd's.")
     return 0
+
+
+def _toml(setting: Setting, value: Any) -> str:
+    """Return a value as TOML; JSON's strings, numbers and lists are TOML's too."""
+    if value is None:
+        return json.dumps(setting.default)
+    if isinstance(value, tuple) and setting.name == "mount_roots":
+        return json.dumps([str(path) for path in value])
+    return json.dumps(value if isinstance(value, (bool, int)) else _shown(value), ensure_ascii=False)
 
 
 def _shown(value: Any) -> str | None:

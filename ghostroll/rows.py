@@ -1,6 +1,6 @@
 """What the catalog's rows mean: the data that the steps hand to each other through it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from ghostroll.media import Kind
@@ -85,7 +85,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True)
 class Derivative:
-    """A share image or thumbnail on disk. `role` is "share" or "thumb"; sizes in px and bytes."""
+    """A share image or thumbnail on disk. `role` is "share" or "thumb"; sizes in px and bytes.
+
+    `number` rises in the order in which derivatives were recorded.
+    """
 
     path: str
     role: str
@@ -95,6 +98,7 @@ class Derivative:
     size_bytes: int
     width: int
     height: int
+    number: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

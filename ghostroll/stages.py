@@ -233,10 +233,7 @@ class Stages:
         if not self._pictures_saved.is_set() or self.store is None:
             return False
         catalog, session_id = self._run.catalog, self._session.session_id
-        return not (
-            catalog.count_renders(session_id, RenderState.PENDING)
-            or catalog.pending_uploads(session_id, self.store.identity, 1)
-        )
+        return not (catalog.count_renders(session_id, RenderState.PENDING) or self._upload.has_pending(self.store))
 
     def _failed(self, path: str, step: str, reason: str) -> None:
         self._run.report_failure(self._session.session_id, path, step, reason)

@@ -91,12 +91,14 @@ class UploadStage:
     workers: int
     stop: threading.Event
     woken: threading.Event = field(default_factory=threading.Event)
+    _done_up_to: int = field(default=0, init=False)  # every derivative with this number or a smaller one is sent
 
     def run(self, store: "Store", more_to_come: Callable[[], bool]) -> None:
         """Upload what is pending, until nothing is and no more will come.
 
         Raises StoreUnreachable, CredentialsRefused, ConfigurationError, Interrupted.
         """
+        self._done_up_to = 0
         with ThreadPoolExecutor(self.workers, thread_name_prefix="upload") as pool:
             while True:
                 last_round = not more_to_come()
@@ -108,6 +110,11 @@ class UploadStage:
                     self.woken.clear()
                 if self.stop.is_set():
                     raise Interrupted("The upload was interrupted.")
+
+    def has_pending(self, store: "Store") -> bool:
+        """Tell whether anything that was rendered is not in the store yet."""
+        session_id = self.session.session_id
+        return bool(self.catalog.pending_uploads(session_id, store.identity, 1, after=self._done_up_to))
 
     def _round(self, store: "Store", pool: ThreadPoolExecutor) -> bool:
         """Upload until nothing is pending; return whether there was nothing to do. The first error ends the round."""
@@ -137,7 +144,12 @@ class UploadStage:
         if len(flying) > self.workers:
             return
         keys = {derivative.s3_key for derivative in flying.values()}
-        for derivative in self.catalog.pending_uploads(self.session.session_id, store.identity, most + len(flying)):
+        pending = self.catalog.pending_uploads(
+            self.session.session_id, store.identity, most + len(flying), after=self._done_up_to
+        )
+        if pending:
+            self._done_up_to = pending[0].number - 1
+        for derivative in pending:
             if derivative.s3_key not in keys and len(flying) < most:
                 flying[pool.submit(self._put, store, derivative)] = derivative
 
@@ -156,6 +168,7 @@ class UploadStage:
         """A derivative is not on disk as it was recorded: its original, which is safe, gets new ones."""
         logger.warning("%s It is made anew.", error)
         self.catalog.render_again(self.session.session_id, [derivative.path])
+        self._done_up_to = 0
 
     def _record(self, store: "Store", uploaded: list[Derivative]) -> None:
         if uploaded:

@@ -259,3 +259,18 @@ def test_help_comes_at_once() -> None:
     started = time.monotonic()
     subprocess.run([str(Path(sys.executable).with_name("ghostroll")), "--help"], capture_output=True, check=True)
     assert time.monotonic() - started < 5
+
+
+def test_what_config_shows_can_be_a_configuration_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("config", "--mount-roots", "/a,/b", "--panel-size", "400x300", "--s3-bucket", "my-photos") == 0
+    (home / "shown.toml").write_text(capsys.readouterr().out)
+    assert call("config", "--json") == 0
+    plain = json.loads(capsys.readouterr().out)
+    assert call("config", "--json", "--config", str(home / "shown.toml")) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert {name for name in again if again[name]["value"] != plain[name]["value"]} == {
+        "mount_roots",
+        "panel_size",
+        "s3_bucket",
+    }
+    assert again["mount_roots"]["value"] == "/a,/b"
