@@ -203,6 +203,8 @@ def demo(options: argparse.Namespace, effective: Effective) -> int:
             sys.stdout.flush()
             while not invocation.stop.wait(1.0):
                 invocation.opener.revive()
+            kept = f"What was saved stays at {settings.base_dir}." if options.card else "The sample is gone."
+            print(f"\nStopped: the link no longer opens. {kept}")
     return exit_code
 
 

@@ -79,6 +79,7 @@ class WeedProcess:
     def _spawn(self, s3_port: int, inherited_fd: int | None) -> subprocess.Popen[bytes]:
         keys = weed.make_keys(self._directory)
         weed.sweep(self._directory)
+        weed.sweep_sockets()
         weed.write_configuration(self._directory, keys)
         has_certificate = weed.write_certificate(self._directory)
         if not has_certificate:

@@ -8,6 +8,7 @@ Source: `weed mini -h` and `weed scaffold -config=security` of SeaweedFS 4.48; m
 """
 
 import json
+import os
 import random
 import secrets
 import shutil
@@ -180,6 +181,18 @@ def write_certificate(directory: Path) -> bool:
     if made.returncode != 0:
         raise ConfigurationError(f"The embedded store's certificate cannot be made: {made.stderr.strip()[-200:]}.")
     return True
+
+
+def sweep_sockets() -> None:
+    """Remove the sockets that killed servers of ours left in `/tmp`, where the program insists to make them."""
+    for path in Path("/tmp").glob("seaweedfs-*-grpc-*.sock"):  # noqa: S108 - not our choice
+        with suppress(OSError), socket.socket(socket.AF_UNIX) as probe:
+            if path.lstat().st_uid != os.getuid():
+                continue
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:  # nobody listens any more
+                path.unlink()
 
 
 def sweep(directory: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import http.client
 import os
+import secrets
 import signal
 import socket
 import stat
@@ -331,3 +332,19 @@ def test_base_dir_that_cannot_be_written_names_the_setting(store_settings: "Sett
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(ConfigurationError, match="base_dir"):
         EmbeddedStore(store_settings(tmp_path / "file"))
+
+
+def test_sockets_of_killed_servers_are_swept_and_those_in_use_are_not() -> None:
+    dead, alive = (Path(f"/tmp/seaweedfs-test-grpc-{secrets.randbelow(10**9)}.sock") for _ in range(2))
+    try:
+        with socket.socket(socket.AF_UNIX) as left, socket.socket(socket.AF_UNIX) as served:
+            left.bind(str(dead))
+            served.bind(str(alive))
+            served.listen()
+            left.close()
+            weed.sweep_sockets()
+            assert not dead.exists()
+            assert alive.exists()
+    finally:
+        dead.unlink(missing_ok=True)
+        alive.unlink(missing_ok=True)
