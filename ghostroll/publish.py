@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,7 @@ def _zip_date(captured: str | None) -> tuple[int, int, int, int, int, int]:
     return min(max(date, _ZIP_EPOCH), _ZIP_END)
 
 
-def upload_zip(session: Session, catalog: Catalog, store: "Store") -> bool:
+def upload_zip(session: Session, catalog: Catalog, store: "Store", part_sent: Callable[[], None]) -> bool:
     """Upload `share.zip` unless the store has it as it is; return whether it was sent."""
     sha256 = _sha256(session.share_zip)
     if catalog.upload(session.zip_key) == (sha256, store.identity):
@@ -70,6 +71,7 @@ def upload_zip(session: Session, catalog: Catalog, store: "Store") -> bool:
         size_bytes=size_bytes,
         content_type="application/zip",
         cache_control=ZIP_CACHE_CONTROL,
+        part_sent=part_sent,
     )
     catalog.record_uploaded(store.identity, [(session.zip_key, sha256, size_bytes)])
     return True

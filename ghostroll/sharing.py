@@ -1,5 +1,6 @@
 """Bringing a session to its guests: local gallery and zip, then page and link in the store."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ def share_early(run: Run, session: Session, stages: Stages) -> None:
 
 def _try_early(run: Run, session: Session, store: "Store") -> None:
     try:
-        _publish(run, session, store, whole=False)
+        _publish(run, session, store, whole=False, got_through=lambda: None)
     except (GhostrollError, OSError) as error:
         logger.warning("Not shared yet: %s", error)
 
@@ -77,19 +78,25 @@ def _publish_whole(run: Run, session: Session, stages: Stages) -> None:
     assert store is not None  # noqa: S101 - wait_for_uploads has seen it
     if refill(session, run.catalog, store):
         stages.upload_again()
-    _publish(run, session, store, whole=True)
+    stages.patience.made_progress()
+    _publish(run, session, store, whole=True, got_through=stages.patience.made_progress)
     store.settle()
 
 
-def _publish(run: Run, session: Session, store: "Store", *, whole: bool) -> None:
-    """Zip, page, link: whatever is named is already there. Raises DiskFailed besides what the store raises."""
+def _publish(run: Run, session: Session, store: "Store", *, whole: bool, got_through: Callable[[], None]) -> None:
+    """Zip, page, link: whatever is named is already there. Raises DiskFailed besides what the store raises.
+
+    `got_through` is called whenever a part of it did: a zip may take minutes on a slow network.
+    """
     with on_disk():
-        _publish_in_order(run, session, store, whole=whole)
+        _publish_in_order(run, session, store, whole=whole, got_through=got_through)
 
 
-def _publish_in_order(run: Run, session: Session, store: "Store", *, whole: bool) -> None:
+def _publish_in_order(
+    run: Run, session: Session, store: "Store", *, whole: bool, got_through: Callable[[], None]
+) -> None:
     has_zip = whole and session.share_zip.exists()
-    if has_zip and publish.upload_zip(session, run.catalog, store):
+    if has_zip and publish.upload_zip(session, run.catalog, store, got_through):
         run.record.add(uploaded=1)
     now = datetime.now(UTC)
     presign = store.presigner(_expiry_seconds(run, store, now), now)

@@ -6,6 +6,7 @@ FileFailed where only this one object is at fault.
 """
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -65,15 +66,17 @@ class Store:
         content_type: str,
         cache_control: str,
         content_encoding: str | None = None,
+        part_sent: Callable[[], None] = lambda: None,
     ) -> None:
         """Upload `body`, which has this SHA-256 (hex) and size, or nothing at all.
 
+        A large file goes in parts, and `part_sent` is called after each.
         Raises FileFailed when the body cannot be read or is not what the checksum says.
         """
         headers = {"ContentType": content_type, "CacheControl": cache_control}
         if content_encoding:
             headers["ContentEncoding"] = content_encoding
-        upload = Upload(self._connection, key, sha256, size_bytes, headers)
+        upload = Upload(self._connection, key, sha256, size_bytes, headers, part_sent)
         if isinstance(body, bytes):
             upload.send(body)
             return

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 # What is larger goes up in parts of this size. S3 takes parts of 5 MiB to 5 GiB, and 10,000 of them
 # (Amazon S3 user guide, "Amazon S3 multipart upload limits").
-PART_BYTES = 8 << 20
+PART_BYTES = 5 << 20
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class Upload:
     sha256: str
     size_bytes: int
     headers: dict[str, Any]
+    part_sent: Callable[[], None] = lambda: None
 
     def send(self, body: bytes) -> None:
         """Send `body` in one request; the store refuses it where it does not match the checksum."""
@@ -65,6 +67,7 @@ class Upload:
         while chunk := file.read(PART_BYTES):
             whole.update(chunk)
             parts.append(self._send_part(upload_id, len(parts) + 1, chunk))
+            self.part_sent()
         if whole.hexdigest() != self.sha256:
             raise FileFailed(f"{self.key} is not the file it was: its SHA-256 has changed.")
         return parts
