@@ -9,7 +9,8 @@ A row that says a file is safe is written only after the file is. Each method is
 import os
 import sqlite3
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +60,20 @@ def _errors_told() -> Iterator[None]:
         raise
 
 
+def _keep_trying(action: Callable[[], object]) -> None:
+    """Do what needs the file alone, such as entering WAL mode, for which SQLite does not wait by itself."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            action()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _LOCKED_CODES or time.monotonic() > deadline:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+
+
 def utc_now() -> str:
     """Return the time as RFC 3339 in UTC."""
     return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
@@ -73,8 +88,9 @@ class Catalog:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _errors_told():
                 self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-                self._db.executescript("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-                migrate(self._db)
+                _keep_trying(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
+                self._db.executescript("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+                _keep_trying(lambda: migrate(self._db))
         except (GhostrollError, sqlite3.DatabaseError, OSError) as error:
             kind = type(error) if isinstance(error, GhostrollError) else ConfigurationError
             hint = error.hint if isinstance(error, GhostrollError) else "Check db_path and its rights."

@@ -3,6 +3,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -343,3 +344,22 @@ def test_uploads_are_listed_by_prefix_and_store(one: Catalog) -> None:
     assert one.upload("s/one/b") == ("x", "there")
     one.forget_uploads(["s/one/a", "unknown"])
     assert one.upload("s/one/a") is None
+
+
+def test_many_that_open_a_new_catalog_at_once_all_get_it(tmp_path: Path) -> None:
+    """Entering WAL mode needs the file alone, and SQLite does not wait for that by itself."""
+    code = (
+        "import sys, pathlib; from ghostroll.catalog import Catalog; sys.stdin.readline(); "
+        "Catalog(pathlib.Path(sys.argv[1])).close()"
+    )
+    for attempt in range(6):
+        command = [sys.executable, "-c", code, str(tmp_path / f"{attempt}.db")]
+        openers = [
+            subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(6)
+        ]
+        time.sleep(0.3)
+        for opener in openers:
+            assert opener.stdin
+            opener.stdin.write("\n")
+            opener.stdin.flush()
+        assert [opener.communicate()[1] for opener in openers] == [""] * 6
