@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ghostroll import durable
 from ghostroll.card import Scan, Volume
-from ghostroll.claim import has_files, is_busy
+from ghostroll.claim import files_below, is_busy
 from ghostroll.config import Settings
 from ghostroll.errors import ConfigurationError, DiskFull, disk_error
 from ghostroll.ingest import changed_files
@@ -33,7 +33,7 @@ class Begun:
     row: SessionRow | None
     names: tuple[str, ...]  # of its derivatives
     saved: frozenset[str]  # SHA-256 of its originals
-    has_left_overs: bool
+    left_overs: frozenset[tuple[str, int]]  # path and size of whole copies that a crash left without a row
 
     def continued(self, plan: Plan) -> Session | None:
         """Return the session to go on with, if any."""
@@ -53,7 +53,9 @@ class Begun:
         """A mere place may hold another card by now: something that this session saved must be on it."""
         if self.volume.is_identified:
             return True
-        return any(known.sha256 in self.saved for known in plan.known) or not (self.saved or self.has_left_overs)
+        if self.saved:
+            return any(known.sha256 in self.saved for known in plan.known)
+        return self.left_overs <= {(planned.file.path, planned.file.size_bytes) for planned in plan.to_read}
 
 
 def session_of(settings: Settings, session_id: str) -> Session:
@@ -75,7 +77,7 @@ def choose_session(run: Run, volume: Volume, session_id: str | None) -> Begun:
         row=row,
         names=tuple(original.name for original in originals if original.name),
         saved=frozenset(original.sha256 for original in originals),
-        has_left_overs=session is not None and has_files(session.originals),
+        left_overs=frozenset(files_below(session.originals)) if session else frozenset(),
     )
 
 

@@ -87,12 +87,15 @@ def is_busy(session: Session) -> bool:
 
 def is_empty(catalog: Catalog, session: Session) -> bool:
     """Tell whether a session holds nothing: all that seemed new turned out to be known, or could not be saved."""
-    return not catalog.originals(session.session_id) and not has_files(session.originals)
+    return not catalog.originals(session.session_id) and not any(files_below(session.originals))
 
 
-def has_files(directory: Path) -> bool:
-    """Tell whether there is any file below a directory."""
-    return any(names for _, _, names in os.walk(directory))
+def files_below(top: Path) -> Iterator[tuple[str, int]]:
+    """Yield path and size in bytes of every file below a directory."""
+    for directory, _, names in os.walk(top):
+        for name in names:
+            path = Path(directory, name)
+            yield str(path.relative_to(top)), path.lstat().st_size
 
 
 def discard(run: Run, session: Session) -> None:
