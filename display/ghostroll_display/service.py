@@ -1,24 +1,41 @@
-"""The display service: keeps `status.png` in step with `status.json`."""
+"""The display service: keeps `status.png` and the panel in step with `status.json`."""
 
 import argparse
-import io
 import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
-from pathlib import Path
-from typing import NoReturn
+from datetime import datetime
+from typing import Any, NoReturn
 
-from ghostroll import config, durable, log, status
+from PIL import Image
+
+from ghostroll import config, log
+from ghostroll.config import Settings
 from ghostroll.errors import GhostrollError
 from ghostroll.log import logger
+from ghostroll.status import State
 from ghostroll_display import frame
+from ghostroll_display.models import png_model
+from ghostroll_display.panel import Panel, PanelFailed, PictureFailed, PngPanel, open_panel
+from ghostroll_display.reading import Reader
+from ghostroll_display.refreshing import GRACE_SECONDS, Refresher, blank
+from ghostroll_display.telling import Systemd, power_goes_off
+from ghostroll_display.thumbnails import Thumbnails
+from ghostroll_display.watching import Watch
 
 # What status.png measures where no panel says otherwise: the commonest one of 7.3 inches.
 DEFAULT_SIZE = (800, 480)
-_POLL_SECONDS = 1.0
-_EXIT_STATUS = "exit status: 0 done; 64 wrong usage; 73 the picture cannot be written; 78 a setting is wrong"
+# The record changes up to twice a second; nobody looks that often.
+_DRAW_SECONDS = 1.0
+# So often a frame is drawn without a reason: links end, and days go by.
+_REDRAW_SECONDS = 600.0
+_EXIT_STATUS = (
+    "exit status: 0 done; 64 wrong usage; 69 the panel does not answer; 73 the picture cannot be written; "
+    "78 a setting is wrong"
+)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -29,7 +46,9 @@ class _Parser(argparse.ArgumentParser):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Draw the status, once or whenever it changes; return the exit code."""
-    parser = _Parser(prog="ghostroll-display", description="Draws status.json to status.png.", epilog=_EXIT_STATUS)
+    parser = _Parser(
+        prog="ghostroll-display", description="Draws status.json to status.png and the panel.", epilog=_EXIT_STATUS
+    )
     parser.add_argument("--once", action="store_true", help="draw the current status and end")
     parser.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     options = parser.parse_args(arguments)
@@ -39,42 +58,108 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if settings.panel == "none":
             logger.info("No panel is wanted (panel = none): nothing is drawn.")
             return 0
-        size = settings.panel_size or DEFAULT_SIZE
-        draw_once(settings.status_path, settings.status_image_path, size)
-        if not options.once:
-            follow(settings.status_path, settings.status_image_path, size)
+        display = Display(settings, open_panel(settings))
+        if options.once:
+            display.show_once()
+        else:
+            follow(display, settings)
     except GhostrollError as error:
         logger.error("%s", f"{error} {error.hint}".strip())
         return error.exit_code
-    except OSError as error:
-        logger.error("The picture cannot be written: %s", error)
-        return 73
     return 0
 
 
-def draw_once(status_path: Path, image_path: Path, size: tuple[int, int]) -> None:
-    """Draw the current status, whole or not at all; raises OSError."""
-    picture = io.BytesIO()
-    frame.draw(status.read(status_path), size).save(picture, "PNG")
-    image_path.parent.mkdir(parents=True, exist_ok=True)
-    durable.write_lightly(image_path, picture.getvalue())
+class Display:
+    """The picture, the panel where there is one, and the record that they show."""
+
+    def __init__(self, settings: Settings, panel: Panel | None) -> None:
+        self.panel = panel
+        self._reader = Reader(settings.status_path)
+        model = panel.model if panel else png_model(settings.panel_size or DEFAULT_SIZE)
+        self._picture = PngPanel(model, settings.status_image_path)
+        self._thumbnails = Thumbnails()
+        self._refresher = Refresher(panel) if panel else None
+        self._complaint = ""
+        self._record: dict[str, Any] = {}
+
+    @property
+    def message(self) -> str:
+        """What is shown, in a sentence."""
+        return str(self._record.get("message") or "")
+
+    @property
+    def seconds_to_end(self) -> float:
+        """The most that `end` takes: for the refresh that goes on, and for a white one."""
+        return 2.0 * (self.panel.model.deadline_seconds + GRACE_SECONDS) if self.panel else GRACE_SECONDS
+
+    def show_once(self) -> None:
+        """Draw the current status; return when it is shown. Raises PanelFailed."""
+        image = self._draw()
+        self._picture.show(image)
+        if self.panel:
+            self.panel.show(image)
+
+    def start(self) -> None:
+        """Begin to refresh the panel."""
+        if self._refresher:
+            self._refresher.start()
+
+    def show(self) -> None:
+        """Draw the current status, and have it shown. A picture that cannot be written does not stop the panel."""
+        image = self._draw()
+        if self._refresher:
+            if not self._refresher.is_alive():
+                raise RuntimeError("the panel's thread has ended")
+            self._refresher.want(image, self._record)
+        complaint = ""
+        try:
+            self._picture.show(image)
+        except PictureFailed as error:
+            complaint = str(error)
+        if complaint and complaint != self._complaint:
+            logger.error("%s", complaint)
+        self._complaint = complaint
+
+    def _draw(self) -> Image.Image:
+        self._record = self._reader.read()
+        now = datetime.now().astimezone()
+        return frame.draw(self._record, self._picture.model, now=now, load=self._thumbnails.load)
+
+    def end(self) -> None:
+        """Leave the panel as it is; where it will be without power, with the link, which goes on serving, or white."""
+        if self._refresher is None:
+            return
+        last = None
+        if power_goes_off():
+            last = self._draw() if self._shows_link() else blank(self._picture.model)
+        try:
+            self._refresher.end(last)
+        except PanelFailed as error:
+            logger.error("The panel keeps what it shows: %s", error)
+
+    def _shows_link(self) -> bool:
+        return self._record.get("state") == State.DONE and bool(self._record.get("url"))
 
 
-def follow(status_path: Path, image_path: Path, size: tuple[int, int]) -> None:
-    """Draw again whenever the record changes, until SIGTERM or SIGINT."""
+def follow(display: Display, settings: Settings) -> None:
+    """Show the record whenever it changes, until SIGTERM or SIGINT."""
     stop = threading.Event()
+    watch = Watch(settings.status_path)
+
+    def end(*_: object) -> None:
+        stop.set()
+        watch.wake()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    seen = _changed_at(status_path)
-    while not stop.wait(_POLL_SECONDS):
-        now = _changed_at(status_path)
-        if now != seen:
-            seen = now
-            draw_once(status_path, image_path, size)
-
-
-def _changed_at(path: Path) -> int | None:
-    try:
-        return path.stat().st_mtime_ns
-    except FileNotFoundError:
-        return None
+        signal.signal(number, end)
+    systemd = Systemd()
+    display.start()
+    while not stop.is_set():
+        drawn_at = time.monotonic()
+        display.show()
+        systemd.tell(display.message)
+        watch.wait(min(_REDRAW_SECONDS, systemd.feed_seconds or _REDRAW_SECONDS))
+        stop.wait(max(0.0, drawn_at + _DRAW_SECONDS - time.monotonic()))
+    systemd.ending(display.seconds_to_end)
+    display.end()
+    watch.close()

@@ -1,0 +1,93 @@
+"""What shows a frame: an e-ink panel, and the picture `status.png`, which is always there."""
+
+import io
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from ghostroll import durable
+from ghostroll.config import Settings
+from ghostroll.errors import ConfigurationError, GhostrollError
+from ghostroll.log import logger
+from ghostroll_display.models import MODELS, PanelModel
+
+# The kernel's name of the bus with the panels' EEPROM (Inky reads bus 1 and no other).
+_I2C_BUS = Path("/dev/i2c-1")
+
+
+class PanelFailed(GhostrollError):
+    """The panel does not take a frame, or there is none."""
+
+    exit_code = 69  # EX_UNAVAILABLE (sysexits.h)
+    default_hint = "`ghostroll doctor` looks at the panel's connections."
+
+
+class PictureFailed(PanelFailed):
+    """The picture cannot be written."""
+
+    exit_code = 73
+    default_hint = "Check that its directory is there, and that the display may write to it."
+
+
+class Panel(Protocol):
+    """Where a frame is shown."""
+
+    @property
+    def model(self) -> PanelModel:
+        """Size, colours and times."""
+
+    def show(self, image: Image.Image) -> None:
+        """Show a picture of mode "P" in the model's palette; return when it stands there. Raises PanelFailed."""
+
+
+class PngPanel:
+    """The picture at `path`, replaced as a whole and only by another one."""
+
+    def __init__(self, model: PanelModel, path: Path) -> None:
+        self.model = model
+        self._path = path
+        self._written = b""
+
+    def show(self, image: Image.Image) -> None:
+        """Write the picture; raises PictureFailed."""
+        picture = io.BytesIO()
+        image.save(picture, "PNG")
+        content = picture.getvalue()
+        try:
+            if content == self._written and self._path.exists():
+                return
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            durable.write_lightly(self._path, content)
+        except OSError as error:
+            raise PictureFailed(f"The picture {self._path} cannot be written: {error.strerror}.") from error
+        self._written = content
+
+
+def open_panel(settings: Settings, i2c_bus: Path = _I2C_BUS) -> Panel | None:
+    """Return the e-ink panel that the settings name or that is found, or None: then there is the picture alone.
+
+    Raises ConfigurationError for a panel that does not exist.
+    """
+    if settings.panel in ("png", "none"):
+        return None
+    from ghostroll_display import inky_panel  # noqa: PLC0415 - only where a panel is wanted
+
+    if settings.panel != "auto":
+        return inky_panel.InkyPanel(_named(settings.panel))
+    if not i2c_bus.exists():
+        logger.info("No panel is looked for: there is no %s. The picture is written all the same.", i2c_bus)
+        return None
+    try:
+        model = inky_panel.find()
+    except PanelFailed as error:
+        logger.warning("No panel was found: %s The picture is written all the same.", error)
+        return None
+    logger.info("The panel is %s, %d x %d pixels.", model.name, *model.size)
+    return inky_panel.InkyPanel(model)
+
+
+def _named(name: str) -> PanelModel:
+    if name not in MODELS:
+        raise ConfigurationError(f"panel = {name!r}: there is auto, png, none, {', '.join(MODELS)}.")
+    return MODELS[name]

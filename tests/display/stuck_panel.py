@@ -1,0 +1,16 @@
+"""A panel whose busy line never lets go, behind the real driver, called as the display calls it: `show MODEL`."""
+
+import io
+import sys
+
+from buses import Connections
+from gpiod.line import Value
+from PIL import Image
+
+from ghostroll_display import inky_drivers
+from ghostroll_display.models import MODELS
+
+if __name__ == "__main__":
+    model = MODELS[sys.argv[2]]
+    inky = inky_drivers.build(model, **Connections(stuck_at=Value.ACTIVE).as_parameters())
+    inky_drivers.send(inky, model, Image.open(io.BytesIO(sys.stdin.buffer.read())))
