@@ -1,0 +1,144 @@
+#!/bin/sh
+# install.sh: installs GhostRoll from this bundle, or upgrades it. As root; asks nothing; may be run again.
+# Configuration and data are kept. It needs no network and no compiler. --no-start: only at the next boot.
+set -eu
+umask 022
+bundle=$(cd -P "${0%/*}" && pwd)
+version=$(cat "$bundle/VERSION")
+no_start=${1-}
+PREFIX=/opt/ghostroll
+UNITS=/etc/systemd/system
+STEADY="ghostroll.service ghostroll-display.service ghostroll-store.service ghostroll-eject.path"
+
+say() { echo "GhostRoll: $*"; }
+fail() {
+    say "$*" >&2
+    exit 1
+}
+
+check_machine() {
+    [ "$(id -u)" -eq 0 ] || fail "run me as root: sudo $0"
+    [ -d /run/systemd/system ] || fail "this machine does not run systemd."
+    case $(cat "$bundle/ARCH"):$(uname -m) in
+        amd64:x86_64 | arm64:aarch64) ;;
+        *) fail "this bundle is for $(cat "$bundle/ARCH"), this machine is $(uname -m). A Raspberry Pi needs the 64-bit system." ;;
+    esac
+    python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail "python3 is missing."
+    [ -f "$bundle/requirements-$python.txt" ] ||
+        fail "this bundle has no wheels for Python $python, but for $(cd "$bundle" && echo requirements-*.txt)."
+}
+
+make_user() {
+    copy "$bundle/systemd/sysusers.conf" /etc/sysusers.d/ghostroll.conf
+    systemd-sysusers /etc/sysusers.d/ghostroll.conf
+}
+
+copy() {
+    cmp -s "$1" "$2" || install -D -m 644 "$1" "$2"
+}
+
+# Beside the version that runs, which stays whole until `switch`, and also when the power is cut halfway.
+install_program() {
+    target=$PREFIX/versions/$version-$(cat "$bundle/BUILD")-$python
+    if [ -e "$target/complete" ]; then
+        say "version $version is installed already."
+        return
+    fi
+    say "installing version $version; on a small machine this takes minutes."
+    rm -rf "$target"
+    # --without-pip: the system's own may be missing. System packages: some drivers of panels come by apt only.
+    python3 -m venv --without-pip --system-site-packages "$target"
+    pip --requirement "$bundle/requirements-$python.txt"
+    pip "$bundle"/wheels/ghostroll-*.whl
+    "$target/bin/python" -m compileall -q -j 0 "$target/lib" || true # what cannot be compiled is another Python's
+    mkdir "$target/libexec"
+    cp "$bundle"/libexec/* "$target/libexec/"
+    cp "$bundle/systemd/appliance.env" "$bundle/ghostroll.toml" "$bundle/uninstall.sh" "$bundle/README.md" "$target/"
+    sync
+    : >"$target/complete"
+}
+
+pip() {
+    "$target/bin/python" "$(echo "$bundle"/wheels/pip-*.whl)/pip" install --quiet --disable-pip-version-check --no-index \
+        --find-links "$bundle/wheels" --no-deps --ignore-installed --no-compile --root-user-action=ignore "$@"
+}
+
+# Nothing is lost: what a run has saved is safe, and it goes on with the new version.
+stop_runs() {
+    runs=$(systemctl list-units --plain --no-legend --state=active,activating 'ghostroll@*.service' | cut -d' ' -f1)
+    # shellcheck disable=SC2086 # a list of words
+    systemctl stop 'ghostroll@*.service' $STEADY 2>/dev/null || true
+}
+
+switch() {
+    ln -sfn "versions/${target##*/}" "$PREFIX/next"
+    mv -T "$PREFIX/next" "$PREFIX/current"
+    for part in bin libexec appliance.env uninstall.sh README.md; do
+        ln -sfn "current/$part" "$PREFIX/$part"
+    done
+    install -D -m 755 "$bundle/ghostroll" /usr/local/bin/ghostroll
+    for old in "$PREFIX"/versions/*; do
+        [ "$old" = "$target" ] || rm -rf "$old"
+    done
+}
+
+install_units() {
+    for unit in "$bundle"/systemd/*.service "$bundle"/systemd/*.path "$bundle"/systemd/*.slice; do
+        copy "$unit" "$UNITS/${unit##*/}"
+    done
+    for unit in "$UNITS"/ghostroll*; do # an earlier version's
+        [ ! -f "$unit" ] || [ -e "$bundle/systemd/${unit##*/}" ] || rm -f "$unit"
+    done
+    copy "$bundle/systemd/tmpfiles.conf" /etc/tmpfiles.d/ghostroll.conf
+    systemd-tmpfiles --create /etc/tmpfiles.d/ghostroll.conf
+    systemctl daemon-reload
+}
+
+# A rule that changes while a card is in starts nothing twice: only `trigger` announces.
+install_rule() {
+    copy "$bundle/udev/90-ghostroll.rules" /etc/udev/rules.d/90-ghostroll.rules
+    udevadm control --reload
+}
+
+enable_panel() {
+    grep -qs "Raspberry Pi" /proc/device-tree/model || return 0
+    for file in /boot/firmware/config.txt /boot/config.txt; do
+        [ -f "$file" ] || continue
+        copy "$bundle/systemd/modules-load.conf" /etc/modules-load.d/ghostroll.conf
+        "$PREFIX/libexec/enable-panel" on "$file"
+        break
+    done
+    for module in spidev lgpio; do
+        "$PREFIX/bin/python" -c "import $module" 2>/dev/null ||
+            say "for an e-ink panel or a button: sudo apt install python3-$module. Everything else works without it."
+    done
+    grep -qw memory /sys/fs/cgroup/cgroup.controllers ||
+        say "memory limits are off on this system: add cgroup_enable=memory to /boot/firmware/cmdline.txt to have them."
+}
+
+start() {
+    # shellcheck disable=SC2086 # lists of words
+    systemctl enable --quiet $STEADY ghostroll-boot-files.service
+    [ "$no_start" != --no-start ] || return 0
+    # shellcheck disable=SC2086
+    systemctl start $STEADY || say "not everything has started; ghostroll doctor tells what to do."
+    # shellcheck disable=SC2086
+    [ -z "$runs" ] || systemctl --no-block start $runs
+    # The cards that are in already; those that a run has seen are announced in vain.
+    udevadm trigger --action=add --subsystem-match=block --property-match=ID_FS_USAGE=filesystem
+}
+
+check_machine
+make_user
+install_program
+stop_runs
+switch
+install_units
+"$PREFIX/libexec/take-boot-files"
+enable_panel
+install_rule
+start
+say "version $version is installed. Configuration: /etc/ghostroll/ghostroll.toml; photos: /var/lib/ghostroll/sessions."
+if [ -z "$no_start" ] && "$PREFIX/bin/ghostroll" doctor --help >/dev/null 2>&1; then
+    /usr/local/bin/ghostroll doctor || true # what it finds is for the owner, and no failure of this installation
+fi

@@ -1,0 +1,45 @@
+"""What an owner does to a fresh system: two files on the boot partition, and `install.sh`."""
+
+from pathlib import Path
+
+from machine import INSTALLATION_SECONDS, Machine
+
+from ghostroll.endpoint import StoreEndpoint
+
+BOOT = "/boot/firmware"
+
+
+def prepare(machine: Machine, endpoint: StoreEndpoint, store_url: str) -> None:
+    """Put the owner's two files where the card reader of any computer shows them."""
+    machine.shell.write(
+        f"{BOOT}/ghostroll.toml",
+        f's3_bucket = "{endpoint.bucket}"\n'
+        f's3_endpoint_url = "{store_url}"\n'
+        f's3_region = "{endpoint.region}"\n'
+        'sd_label = "*"\n'
+        'panel = "png"\n',
+    )
+    machine.shell.write(
+        f"{BOOT}/ghostroll-aws-credentials",
+        f"[default]\naws_access_key_id = {endpoint.access_key}\naws_secret_access_key = {endpoint.secret_key}\n",
+    )
+
+
+def configure_anew(machine: Machine, endpoint: StoreEndpoint, store_url: str) -> None:
+    """Give an installed machine the bucket of another run of the tests."""
+    prepare(machine, endpoint, store_url)
+    machine.run("rm -f /etc/ghostroll/*; /opt/ghostroll/libexec/take-boot-files; systemctl restart ghostroll")
+
+
+def install(machine: Machine, bundle: Path, version: str = "") -> str:
+    """Unpack the bundle and install it, as if it were another version if one is given; return what it said."""
+    unpack(machine, bundle)
+    if version:
+        machine.run(f"echo {version} > /root/ghostroll-*/VERSION")
+    return machine.run("/root/ghostroll-*/install.sh 2>&1", INSTALLATION_SECONDS)
+
+
+def unpack(machine: Machine, bundle: Path) -> None:
+    machine.run("rm -rf /root/ghostroll-*")
+    machine.shell.put(bundle, "/root/bundle.tar.gz")
+    machine.run("tar -x -z -C /root -f /root/bundle.tar.gz && rm /root/bundle.tar.gz", seconds=900)
