@@ -1,0 +1,109 @@
+"""The settings that are in force, and the credentials for the bucket."""
+
+import os
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ghostroll.config import CONFIG_FILES, Effective, Settings
+from ghostroll.doctor.findings import EX_CREDENTIALS, Finding, failed, ok, warning
+from ghostroll.errors import CredentialsRefused
+from ghostroll.store.answers import in_our_words
+
+if TYPE_CHECKING:
+    from botocore.credentials import Credentials
+
+INSTALLED_CREDENTIALS = Path("/etc/ghostroll/aws-credentials")
+_FILE_VARIABLE = "AWS_SHARED_CREDENTIALS_FILE"
+# What botocore calls its providers (botocore.credentials, METHOD of each).
+_PROVIDERS = {
+    "env": "in the environment",
+    "shared-credentials-file": "in the AWS credentials file",
+    "config-file": "in the AWS configuration file",
+    "assume-role": "by a role that is assumed",
+    "assume-role-with-web-identity": "by a role that is assumed",
+    "custom-process": "by the program that the AWS configuration names",
+    "sso": "by single sign-on",
+    "login": "by `aws login`",
+    "container-role": "by the container's role",
+    "iam-role": "by this machine's role",
+}
+
+
+def findings(effective: Effective) -> Iterator[Finding]:
+    """Say what is set and where, and what of it is unwise."""
+    by_origin: dict[str, list[str]] = {}
+    for name, origin in effective.origins.items():
+        if origin != "default":
+            by_origin.setdefault(origin, []).append(name)
+    told = "; ".join(f"{', '.join(names)} ({origin})" for origin, names in by_origin.items())
+    yield ok("settings", f"Set: {told}." if told else "Every setting has its default.")
+    yield from _passed_over(set(by_origin))
+    if effective.settings.verify == "none":
+        yield warning(
+            "settings",
+            "Copies are not read back: no photo is called verified.",
+            'Set verify = "readback", or remove it.',
+        )
+
+
+def _passed_over(origins: set[str]) -> Iterator[Finding]:
+    """Tell of a second configuration file: only the first one is read."""
+    files = [path for file in CONFIG_FILES if (path := file.expanduser()).exists()]
+    used = [path for path in files if f"file {path}" in origins]
+    for path in files[files.index(used[0]) + 1 :] if used else []:
+        yield warning("settings", f"{path} is not read, since {used[0]} is.", "Move its settings there, or remove it.")
+
+
+def lend_installed_credentials() -> None:
+    """Have root use the credentials that the units hand to the service, where nothing else is said."""
+    is_there = os.access(INSTALLED_CREDENTIALS, os.R_OK) and INSTALLED_CREDENTIALS.stat().st_size > 0
+    if is_there and _FILE_VARIABLE not in os.environ:
+        os.environ[_FILE_VARIABLE] = str(INSTALLED_CREDENTIALS)
+
+
+def credentials(settings: Settings) -> Iterator[Finding]:
+    """Find out where the bucket's credentials come from, and how long they are good for."""
+    if settings.s3_bucket is None:
+        yield ok("credentials", "None are needed: no bucket is set, and GhostRoll's own store has its own.")
+        return
+    import boto3  # noqa: PLC0415 - slow to import
+
+    with in_our_words("the store", settings.s3_bucket):
+        found = boto3.Session().get_credentials()
+    if found is None:
+        yield failed("credentials", "There are no credentials for the bucket.", _where_to_put_them(), EX_CREDENTIALS)
+        return
+    yield _judged(found, settings)
+
+
+def _where_to_put_them() -> str:
+    if INSTALLED_CREDENTIALS.exists():
+        if not os.access(INSTALLED_CREDENTIALS, os.R_OK):
+            return "Run `sudo ghostroll doctor`: only root may read the credentials of the service."
+        return f"Put them into {INSTALLED_CREDENTIALS}, in the form that `aws configure` gives its credentials file."
+    return CredentialsRefused.default_hint
+
+
+def _judged(found: "Credentials", settings: Settings) -> Finding:
+    name, where = "credentials", _PROVIDERS.get(found.method, f"by {found.method}")
+    ends = getattr(found, "_expiry_time", None)  # botocore tells nobody but itself
+    renew = "Get new ones where these came from. For links that last seven days use the lasting keys of an IAM user."
+    try:
+        with in_our_words("the store", settings.s3_bucket or ""):
+            frozen = found.get_frozen_credentials()
+    except RuntimeError:  # botocore's, for what came expired
+        frozen = None
+    if frozen is None or (ends is not None and ends <= datetime.now(UTC)):
+        when = f"{ends.astimezone():%Y-%m-%d %H:%M}" if ends else "some time ago"
+        return failed(name, f"The credentials, found {where}, ended {when}.", renew, EX_CREDENTIALS)
+    if not frozen.token:
+        return ok(name, f"Lasting credentials, found {where}.")
+    if ends is None:
+        return warning(name, f"Temporary credentials, found {where}; nothing says until when.", renew)
+    left_seconds = (ends - datetime.now(UTC)).total_seconds()
+    text = f"Temporary credentials, found {where}, until {ends.astimezone():%Y-%m-%d %H:%M}"
+    if left_seconds < settings.presign_expiry_seconds:
+        return warning(name, f"{text}: every link ends then, sooner than is set.", renew)
+    return ok(name, f"{text}.")

@@ -1,0 +1,135 @@
+"""The disk that sessions are saved on: is it one, can it be written, is there room for a card."""
+
+import errno
+import os
+import pwd
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from ghostroll.config import Settings
+from ghostroll.doctor.findings import EX_DISK, Finding, failed, ok, warning
+from ghostroll.durable import is_memory_filesystem
+
+SERVICE_USER = "ghostroll"
+# Decimal, as it is printed on cards.
+_CARD_BYTES = 64 * 10**9
+# What is made from the pictures, at the most that a run sets aside: JPEGs of 8 MB, 1.6 MB each.
+_DERIVED_SHARE = 0.2
+# With less a run refuses any card.
+_RESERVE_BYTES = 256 << 20
+_TRIAL_BYTES = 64 << 10
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Look at the places that GhostRoll writes to, then at the room there is for sessions."""
+    writable = True
+    for directory in dict.fromkeys((settings.base_dir, settings.db_path.parent, settings.status_path.parent)):
+        finding = _writable(directory)
+        writable = writable and not finding.exit_code
+        yield finding
+    yield _lasting(settings)
+    if writable:
+        yield _room(settings)
+
+
+def _writable(directory: Path) -> Finding:
+    """Write to a directory, flush and take it back; the nearest one above where it is not made yet."""
+    name = "disk"
+    place = _existing(directory)
+    try:
+        with tempfile.TemporaryFile(dir=place) as trial:  # has no name: nothing of it can stay
+            trial.write(os.urandom(_TRIAL_BYTES))
+            trial.flush()
+            os.fsync(trial.fileno())
+    except OSError as error:
+        text = f"Nothing can be saved in {directory}: {error.strerror}."
+        return failed(name, text, _fix_of(error, place), EX_DISK)
+    if owner := _wrong_owner(directory):
+        text = (
+            f"{directory} belongs to {owner}: the service, which runs as {SERVICE_USER}, may be unable to save there."
+        )
+        return warning(name, text, f"`sudo chown -R {SERVICE_USER}: {directory}`")
+    return ok(name, f"{directory} can be written.")
+
+
+def _fix_of(error: OSError, place: Path) -> str:
+    if error.errno == errno.EROFS:
+        return (
+            f"The disk is mounted read-only. Linux does that to a disk that fails: `journalctl -k | grep -i error`; "
+            f"`sudo mount -o remount,rw {_mount_point(place)}` tries it again."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"Run `sudo ghostroll doctor`, or give {place} to the user that runs GhostRoll."
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "Free some space."
+    return f"Check the disk that holds {place}, and its cable; replace an SD card that fails."
+
+
+def _wrong_owner(directory: Path) -> str:
+    """Return who owns a directory where root asks in place of the service, and it isn't the service's own."""
+    if os.geteuid() != 0 or not directory.is_dir():
+        return ""
+    try:
+        service = pwd.getpwnam(SERVICE_USER)
+    except KeyError:
+        return ""
+    facts = directory.stat()
+    # Sticky and of the service's group: /run/ghostroll is root's on purpose.
+    if facts.st_uid == service.pw_uid or (facts.st_gid == service.pw_gid and facts.st_mode & 0o020):
+        return ""
+    try:
+        return pwd.getpwuid(facts.st_uid).pw_name
+    except KeyError:
+        return f"user {facts.st_uid}"
+
+
+def _lasting(settings: Settings) -> Finding:
+    """Find out whether what is saved outlives a power cut."""
+    for directory, what in ((settings.base_dir, "Photos"), (settings.db_path.parent, "The catalog's entries")):
+        if is_memory_filesystem(_existing(directory)):
+            return warning(
+                "filesystem",
+                f"{directory} lies in memory. {what} kept there are gone after a power cut, and reading them back"
+                " proves nothing.",
+                f"Set {'base_dir' if what == 'Photos' else 'db_path'} to a place on a disk.",
+            )
+    return ok("filesystem", f"{settings.base_dir} lies on a disk that keeps what was flushed.")
+
+
+def _room(settings: Settings) -> Finding:
+    """Compare the free space with what a full card of a usual size takes."""
+    disk = shutil.disk_usage(_existing(settings.base_dir))
+    # The embedded store keeps what is shared a second time, on the same disk.
+    derived = _DERIVED_SHARE * (2 if settings.uses_embedded_store else 1)
+    reserve = min(_RESERVE_BYTES, disk.total // 20)
+    needed = _CARD_BYTES * (1 + derived) + reserve
+    fix = f"Move sessions that were handed over away from {settings.base_dir}, or set base_dir to a larger disk."
+    if disk.free <= reserve:
+        return failed("space", f"{_gigabytes(disk.free)} are free: no card can be saved.", fix, EX_DISK)
+    if disk.free < needed:
+        room = (disk.free - reserve) / (1 + derived)
+        return warning(
+            "space",
+            f"{_gigabytes(disk.free)} are free: enough for {_gigabytes(room)} of a card, not for a full 64 GB.",
+            fix,
+        )
+    return ok("space", f"{_gigabytes(disk.free)} are free: a full 64 GB card has room.")
+
+
+def _gigabytes(size_bytes: float) -> str:
+    return f"{size_bytes / 1e9:,.1f} GB"
+
+
+def _existing(directory: Path) -> Path:
+    """Return a directory, or the nearest above it that exists."""
+    while not directory.exists() and directory != directory.parent:
+        directory = directory.parent
+    return directory
+
+
+def _mount_point(place: Path) -> Path:
+    while not place.is_mount() and place != place.parent:
+        place = place.parent
+    return place

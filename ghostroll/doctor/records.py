@@ -1,0 +1,138 @@
+"""The catalog, looked at without changing a byte of it, and the sessions it should know."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from ghostroll.catalog import Catalog, CatalogDamaged
+from ghostroll.config import Settings
+from ghostroll.doctor.findings import EX_CONFIGURATION, EX_DISK, Finding, failed, of_error, ok, warning
+from ghostroll.errors import GhostrollError
+from ghostroll.lost import unknown_sessions
+from ghostroll.schema import MIGRATIONS, migrate
+from ghostroll.session import Session
+from ghostroll.story import counted
+
+_BUSY_SECONDS = 10.0
+_REBUILD = "`ghostroll catalog rebuild` takes them in. The photos themselves are on the disk."
+
+
+def findings(settings: Settings) -> Iterator[Finding]:
+    """Find out whether the catalog is whole, and whether disk and catalog know the same sessions."""
+    path = settings.db_path
+    if not path.exists():
+        yield from _without_catalog(settings)
+        return
+    try:
+        with _read_only(path) as db:
+            yield from _with_catalog(settings, db)
+    except CatalogDamaged as error:
+        yield failed("catalog", f"The catalog {path} is damaged.", error.hint, EX_CONFIGURATION)
+    except sqlite3.DatabaseError as error:
+        text = f"The catalog {path} cannot be read: {error}."
+        yield failed("catalog", text, "Run `sudo ghostroll doctor`; or check the disk, and db_path.", EX_DISK)
+
+
+def latest_page_key(settings: Settings, store: str) -> str | None:
+    """Return the key of the page that was shared last, if it went to the store of this identity."""
+    if not settings.db_path.exists():
+        return None
+    try:
+        with _read_only(settings.db_path) as db:
+            catalog = Catalog(db)
+            row = catalog.latest_share()
+            key = Session(row.session_id, settings.base_dir, settings.s3_prefix_root).page_key if row else ""
+            return key if (catalog.upload(key) or ("", ""))[1] == store else None
+    except (GhostrollError, sqlite3.DatabaseError):  # it is told where the catalog itself is looked at
+        return None
+
+
+def _without_catalog(settings: Settings) -> Iterator[Finding]:
+    found = 0
+    if settings.base_dir.is_dir():
+        with closing(sqlite3.connect(":memory:", isolation_level=None)) as db:
+            migrate(db)
+            found = len(unknown_sessions(settings, Catalog(db)))
+    if found:
+        text = f"The catalog {settings.db_path} is missing, and there are {counted(found, 'session')} on the disk."
+        yield warning("catalog", text, _REBUILD)
+    else:
+        yield ok("catalog", f"There is no catalog yet: the first card makes {settings.db_path}.")
+
+
+def _with_catalog(settings: Settings, db: sqlite3.Connection) -> Iterator[Finding]:
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(MIGRATIONS):
+        text = f"The catalog {settings.db_path} was written by a newer GhostRoll than this one."
+        yield failed("catalog", text, "Install that version or a newer one.", EX_CONFIGURATION)
+        return
+    if not _is_whole(settings.db_path):
+        raise CatalogDamaged("")
+    if version < len(MIGRATIONS):
+        yield ok("catalog", "The catalog is whole; it is an older version's, and the next run brings it up to date.")
+        return
+    catalog = Catalog(db)
+    catalog.check()
+    known = catalog.sessions()
+    yield ok("catalog", f"The catalog is whole: {counted(len(known), 'session')}.")
+    yield _unfinished(len(catalog.unfinished_sessions()))
+    yield from _unknown(settings, catalog)
+
+
+def _unfinished(number: int) -> Finding:
+    if not number:
+        return ok("sessions", "Every session is shared.")
+    fix = "`ghostroll resume` shares what waits; `ghostroll watch` does so by itself."
+    return warning("sessions", f"{counted(number, 'session')} not shared yet.", fix)
+
+
+def _unknown(settings: Settings, catalog: Catalog) -> Iterator[Finding]:
+    if not settings.base_dir.is_dir():
+        return
+    try:
+        number = len(unknown_sessions(settings, catalog))
+    except GhostrollError as error:
+        yield of_error("sessions", error)
+        return
+    if number:
+        yield warning("sessions", f"The catalog does not know {counted(number, 'session')} on the disk.", _REBUILD)
+
+
+def _is_whole(path: Path) -> bool:
+    """Read the file through. A run that began meanwhile may have changed it under our eyes: then once more."""
+    was_in_use = _is_in_use(path)
+    while True:
+        with _read_only(path) as db:
+            try:
+                (verdict,) = db.execute("PRAGMA quick_check(1)").fetchone()
+            except sqlite3.DatabaseError as error:
+                verdict = str(error)
+        if verdict == "ok":
+            return True
+        if was_in_use or not _is_in_use(path):
+            return False
+        was_in_use = True
+
+
+@contextmanager
+def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
+    """Open the file so that nothing is made, changed or left beside it.
+
+    Even reading makes SQLite leave a -wal and a -shm where there are none; `immutable` keeps it from that
+    (sqlite.org/uri.html), and suits a file that no program has open.
+    """
+    mode = "mode=ro" if _is_in_use(path) else "mode=ro&immutable=1"
+    with closing(
+        sqlite3.connect(f"{path.as_uri()}?{mode}", timeout=_BUSY_SECONDS, isolation_level=None, uri=True)
+    ) as db:
+        try:
+            yield db
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF in (11, 26):  # CORRUPT, NOTADB (sqlite.org/rescode.html)
+                raise CatalogDamaged("") from error
+            raise
+
+
+def _is_in_use(path: Path) -> bool:
+    return path.with_name(path.name + "-wal").exists()
