@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CARD ?=
+# What a bundle is for: a Raspberry Pi by default.
+ARCH ?= arm64
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check bench format clean
+.PHONY: help setup demo bundle test faults check bench format clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -29,20 +31,36 @@ test: setup system-packages ## run all tests that need no virtual machine
 system-packages: # the browser and the tools that tests compare with; installed where we may
 	sh tests/system-packages.sh
 
+.PHONY: appliance-test
+appliance-test: setup ## install the bundle in a virtual machine; plug, swap and tear out cards; cut its power (root, Debian)
+	$(BIN)/pytest tests/appliance
+
 check: setup ## lint, types, layers, shell scripts, lock
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck tests/system-packages.sh .ci/run
+	$(BIN)/shellcheck tests/system-packages.sh tests/appliance/system-packages.sh tests/appliance/image/build.sh .ci/run
+	$(BIN)/shellcheck --external-sources --source-path deploy/libexec deploy/*.sh deploy/ghostroll \
+	  $$(grep -lx '#!/bin/sh' deploy/libexec/*)
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv lock --check --quiet
 
 format: setup ## format the code
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix-only .
 
+faults: setup system-packages ## break everything many times over, and write the table in docs/reliability.md
+	$(BIN)/pytest tests/faults --points 240 --table
+
+.PHONY: frames
+frames: setup ## draw the panel's frames that tests compare with, and the pictures and the table of docs/panel.md
+	cd tests/display && ../../$(BIN)/python draw_frames.py
+
 bench: setup ## measure the whole job beside a naive pipeline and the floor
 	$(BIN)/python -m tests.bench
+
+bundle: setup ## write dist/ghostroll-<version>-<arch>.tar.gz, which installs the appliance (ARCH=amd64, ARCH=arm64)
+	deploy/bundle.sh $(ARCH)
 
 clean: ## remove what was built
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

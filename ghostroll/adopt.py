@@ -1,15 +1,19 @@
 """Originals that a crash kept from the catalog: whole copies, but without a row."""
 
 import os
+import stat
+import threading
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 
-from ghostroll import durable, publish
+from ghostroll import durable
+from ghostroll.books import close_books
 from ghostroll.log import logger, printable
-from ghostroll.media import SNIFF_BYTES, CardFile, Kind, is_housekeeping, kind_of, looks_like_still
+from ghostroll.media import CardFile, Kind, is_housekeeping, kind_of, looks_like_still
 from ghostroll.plan import derivative_names, picture_sources
+from ghostroll.reread import Reader, Reading
 from ghostroll.rows import Original, RenderState, SavedFile
 from ghostroll.run import Run
-from ghostroll.sample import Sampler
 from ghostroll.session import Session
 
 
@@ -19,25 +23,39 @@ def adopt_originals(run: Run, session: Session) -> None:
     They got their names after they were copied and flushed, so each is whole; but nobody compared them with the
     card, so they don't count as verified. One whose content another session has is removed.
     """
-    known = {original.path: original for original in run.catalog.originals(session.session_id)}
-    found = [
-        file
-        for file in _files_below(session.originals)
-        if file.path not in known and not is_housekeeping(PurePosixPath(file.path).name)
-    ]
+    known = run.catalog.originals(session.session_id)
+    found = cut_off(session, known)
     if not found:
         return
     row = run.catalog.session(session.session_id)
-    sources = picture_sources(found, [*found, *map(_as_card_file, known.values())])
-    names = derivative_names(sources, [original.name for original in known.values() if original.name])
-    saved = [_saved(session.originals / file.path, file, names.get(file.path)) for file in found]
     durable.flush_files([session.originals / file.path for file in found])
+    reader = Reader(threading.Event())
+    readings = {file.path: reader.read(session.originals / file.path) for file in found}
+    saved = as_saved(found, known, readings)
     for twin in run.catalog.record_saved(session.session_id, row.card_id if row else "", saved):
         _drop_if_elsewhere(run, session, twin)
-    originals = run.catalog.originals(session.session_id)
-    publish.write_checksums(session, [(original.sha256, original.path) for original in originals])
+    close_books(run.catalog, session)
     for file in found:
         logger.info("Taken into the session: %s, whose copy was cut off from the catalog.", printable(file.path))
+
+
+def cut_off(session: Session, known: Iterable[Original]) -> list[CardFile]:
+    """Return the files below a session's `originals/` that have no row among `known`."""
+    paths = {original.path for original in known}
+    return [
+        file
+        for file in _files_below(session.originals)
+        if file.path not in paths and not is_housekeeping(PurePosixPath(file.path).name)
+    ]
+
+
+def as_saved(files: list[CardFile], known: Iterable[Original], readings: Mapping[str, Reading]) -> list[SavedFile]:
+    """Return `files` as saved but not verified, with derivatives' names beside those of the `known` originals."""
+    here = [CardFile(original.path, original.kind, original.size_bytes, 0) for original in known]
+    names = derivative_names(
+        picture_sources(files, [*files, *here]), [original.name for original in known if original.name]
+    )
+    return [_saved(file, names.get(file.path), readings[file.path]) for file in files]
 
 
 def _drop_if_elsewhere(run: Run, session: Session, twin: SavedFile) -> None:
@@ -45,7 +63,7 @@ def _drop_if_elsewhere(run: Run, session: Session, twin: SavedFile) -> None:
     copy = run.catalog.saved_copy(twin.original.sha256)
     if copy is None or copy == (session.session_id, twin.original.path):
         return
-    other = Session(copy[0], session.base_dir, session.prefix_root).originals / copy[1]
+    other = session.sibling(copy[0]).originals / copy[1]
     if other.is_file() and other.stat().st_size == twin.original.size_bytes:
         (session.originals / twin.original.path).unlink()
 
@@ -56,29 +74,19 @@ def _files_below(top: Path) -> list[CardFile]:
         for name in names:
             path = Path(directory, name)
             facts = path.lstat()
-            files.append(CardFile(str(path.relative_to(top)), kind_of(name), facts.st_size, facts.st_mtime_ns))
+            if stat.S_ISREG(facts.st_mode):
+                files.append(CardFile(str(path.relative_to(top)), kind_of(name), facts.st_size, facts.st_mtime_ns))
     return files
 
 
-def _as_card_file(original: Original) -> CardFile:
-    return CardFile(original.path, original.kind, original.size_bytes, 0)
-
-
-def _saved(path: Path, file: CardFile, name: str | None) -> SavedFile:
-    sampler = Sampler()
-    with path.open("rb") as content:
-        head = content.read(SNIFF_BYTES)
-        content.seek(0)
-        while chunk := content.read(durable.CHUNK_BYTES):
-            sampler.update(chunk)
-    sha256, _ = durable.sha256_from_disk(path)
-    is_picture = name is not None and (file.kind is not Kind.OTHER or looks_like_still(head))
+def _saved(file: CardFile, name: str | None, reading: Reading) -> SavedFile:
+    is_picture = name is not None and (file.kind is not Kind.OTHER or looks_like_still(reading.head))
     original = Original(
         path=file.path,
         kind=file.kind,
-        size_bytes=file.size_bytes,
-        sha256=sha256,
+        size_bytes=reading.size_bytes,
+        sha256=reading.sha256,
         name=name if is_picture else None,
         render=RenderState.PENDING if is_picture else RenderState.NONE,
     )
-    return SavedFile(original, file.path, file.mtime_ns, sampler.hexdigest(), verified=False)
+    return SavedFile(original, file.path, reading.mtime_ns, reading.sample_sha256, verified=False)

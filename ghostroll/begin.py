@@ -1,5 +1,8 @@
 """What stands at the beginning of a run: which session it works on, alone, and whether there is room."""
 
+import contextlib
+import fcntl
+import os
 import shutil
 from dataclasses import dataclass
 from datetime import datetime
@@ -45,6 +48,10 @@ class Begun:
             return self.earlier if self.row.state is not SessionState.SHARED else None
         return self.earlier if not self.row.card_read and self._is_same_card(plan) else None
 
+    def is_read_now(self, plan: Plan) -> bool:
+        """Tell whether a card that was cut short turns out to hold nothing more: what comes later is another story."""
+        return bool(self.row and not self.row.card_read and not plan.to_read and self._is_same_card(plan))
+
     @staticmethod
     def _can_go_on(session: Session, row: SessionRow) -> bool:
         return row.state is not SessionState.ABANDONED and session.directory.is_dir() and not is_busy(session)
@@ -68,6 +75,8 @@ def choose_session(run: Run, volume: Volume, session_id: str | None) -> Begun:
     named = session_of(run.settings, checked_session_id(session_id)) if session_id is not None else None
     row = run.catalog.session(named.session_id) if named else run.catalog.latest_session_of(volume.card_id)
     earlier = session_of(run.settings, row.session_id) if row else None
+    if earlier and earlier.temporary.exists():
+        _clear_away(earlier)
     session = named or (earlier if row and not row.card_read else None)
     originals = run.catalog.originals(session.session_id) if session else []
     return Begun(
@@ -79,6 +88,17 @@ def choose_session(run: Run, volume: Volume, session_id: str | None) -> Begun:
         saved=frozenset(original.sha256 for original in originals),
         left_overs=frozenset(files_below(session.originals)) if session else frozenset(),
     )
+
+
+def _clear_away(session: Session) -> None:
+    """Remove what a crash left right after the link was made: nothing else comes back to a session that is shared."""
+    with contextlib.suppress(OSError):  # another run works on it, or it cannot be removed: then it stays
+        fd = os.open(session.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(session.temporary)
+        finally:
+            os.close(fd)
 
 
 def look_closer(run: Run, begun: Begun, found: Scan, plan: Plan) -> Plan:
@@ -93,15 +113,23 @@ def look_closer(run: Run, begun: Begun, found: Scan, plan: Plan) -> Plan:
 def new_session(run: Run, begun: Begun, plan: Plan) -> Session | None:
     """Create a session if there is anything for it."""
     if not plan.to_read and not run.settings.always_create_session:
+        if begun.row and begun.is_read_now(plan):
+            run.catalog.set_card_read(begun.row.session_id, read=True)
         return None
     volume = begun.volume
     if begun.named:
         run.catalog.create_session(begun.named.session_id, card_id=volume.card_id, card_label=volume.label)
         return begun.named
     while True:
-        session_id = new_session_id(datetime.now().astimezone(), run.catalog.latest_session_id())
+        session_id = new_session_id(datetime.now().astimezone(), _latest_session_id(run))
         if run.catalog.create_session(session_id, card_id=volume.card_id, card_label=volume.label):
             return session_of(run.settings, session_id)
+
+
+def _latest_session_id(run: Run) -> str | None:
+    """Return the last id made from the time, of a session on the disk too: a new catalog doesn't know them."""
+    on_disk = (directory.name for directory in run.settings.base_dir.glob("shoot-????-??-??_??????_??????"))
+    return max((*on_disk, run.catalog.latest_session_id() or "")) or None
 
 
 def check_places(settings: Settings, volume: Volume) -> None:

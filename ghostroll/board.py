@@ -50,6 +50,7 @@ class Board:
     def register(self, run_id: str) -> int:
         """Announce a live run; a run that starts while no other is active begins with a clean board."""
         with self._locked():
+            self._clear_left_overs()
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
             if not active and not run_id.startswith("watch"):
                 self._drop_finished()
@@ -61,13 +62,20 @@ class Board:
                 raise UsageError(f"Another {run_id} is running already.") from None
             return fd
 
+    def _clear_left_overs(self) -> None:
+        """Remove what a crash left half written: who writes here holds the lock."""
+        for left in self._directory.glob(".*.tmp"):
+            left.unlink(missing_ok=True)
+
     def retire(self, run_id: str, fd: int) -> None:
-        """Release a run's sign of life; its record stays, unless it only ever waited."""
-        with self._locked():
-            record = self._read(run_id)
-            if record and record.get("state") == State.IDLE:
-                (self._directory / f"{run_id}.json").unlink(missing_ok=True)
-            (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
+        """Release a run's sign of life; its record stays, unless it only ever waited. It may raise OSError."""
+        try:
+            with self._locked():
+                record = self._read(run_id)
+                if record and record.get("state") == State.IDLE:
+                    (self._directory / f"{run_id}.json").unlink(missing_ok=True)
+                (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
+        finally:
             os.close(fd)
 
     def post(self, run_id: str, status: Status) -> None:
@@ -75,10 +83,11 @@ class Board:
         record = json.dumps(asdict(status))
         while True:
             with self._locked():
-                durable.write_lightly(self._directory / f"{run_id}.json", record)
+                durable.write_lightly(self._directory / f"{run_id}.json", record, by_way_of=self._directory)
                 wait = self._seconds_to_wait()
                 if wait <= 0:
-                    durable.write_lightly(self._path, json.dumps(self.merged(), indent=1) + "\n")
+                    merged = json.dumps(self.merged(), indent=1) + "\n"
+                    durable.write_lightly(self._path, merged, by_way_of=self._directory)
                     return
             time.sleep(wait)
 
@@ -100,7 +109,7 @@ class Board:
     def _read(self, run_id: str) -> dict[str, Any] | None:
         try:
             record = json.loads((self._directory / f"{run_id}.json").read_text())
-        except (OSError, ValueError):
+        except (OSError, ValueError, RecursionError):
             return None
         return record if _makes_sense(record) else None
 
@@ -121,9 +130,23 @@ class Board:
                 (self._directory / f"{run_id}.json").unlink(missing_ok=True)
                 (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
 
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Return every run's record by its id; one that died since it last wrote is known to have."""
+        return {
+            run_id: self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))
+        }
+
+    def seen(self) -> dict[str, Any]:
+        """Return the record of all runs, by whoever only looks on: who registers must not meet its test of a lock."""
+        try:
+            with self._locked():
+                return self.merged()
+        except PermissionError:  # another user's lock, which is not for us
+            return self.merged()
+
     def merged(self) -> dict[str, Any]:
         """Return the record of all runs as it should be read."""
-        records = [self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))]
+        records = list(self.records().values())
         if not records:
             return asdict(Status(updated_at=rfc3339(time.time()))) | {"runs": []}
         records.sort(key=lambda record: record["updated_at"], reverse=True)
@@ -156,4 +179,4 @@ def _makes_sense(record: Any) -> bool:
 
 def current(path: Path) -> dict[str, Any]:
     """Return the status as it is now: a run that died since it last wrote is known to have."""
-    return Board(path).merged() if (path.parent / "status.d").is_dir() else read(path)
+    return Board(path).seen() if (path.parent / "status.d").is_dir() else read(path)

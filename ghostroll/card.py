@@ -1,5 +1,6 @@
 """Finding a card's volume, and listing what is on it. Nothing here opens a media file or writes anything."""
 
+import math
 import os
 import stat
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class Volume:
     device: str | None
     card_id: str
     presence: "Presence | None" = field(default=None, compare=False)  # the medium that all this was read from
+    damage: str | None = field(default=None, compare=False)  # what the kernel found wrong with the filesystem
 
     @property
     def is_identified(self) -> bool:
@@ -50,7 +52,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A directory of the card that could not be listed."""
+    """A directory of the card that could not be listed, or a file of which it cannot be told what it is."""
 
     path: str
     reason: str
@@ -106,16 +108,20 @@ def find_volume(root: Path) -> Volume:
 
 def volume_of_device(device: str) -> Volume:
     """Return the volume of a mounted block device such as `/dev/sda1`; raises VolumeNotFound."""
-    try:
-        number = os.stat(device).st_rdev  # noqa: PTH116 - reads as the system call it is
-    except OSError:
-        raise VolumeNotFound(f"There is no device {printable(device)}.") from None
-    wanted = f"{os.major(number)}:{os.minor(number)}"
+    wanted = _number_of(device)
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields = line.split()  # proc_pid_mountinfo(5): 3 is major:minor, 5 the mount point
         if fields[2] == wanted:
             return find_volume(Path(_unescaped(fields[4])))
     raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="Mount it, or give its directory with --volume.")
+
+
+def _number_of(device: str) -> str:
+    """Return a block device's number as mountinfo has it: from sysfs(5), since a service may have no such `/dev`."""
+    try:
+        return (Path("/sys/class/block") / Path(device).name / "dev").read_text().strip()
+    except (OSError, ValueError):
+        raise VolumeNotFound(f"There is no device {printable(device)}.") from None
 
 
 def find_directory(root: Path, relative: str) -> Path | None:
@@ -143,12 +149,15 @@ def scan(volume: Volume) -> Scan:
     unreadable: list[Unreadable] = []
     files: list[CardFile] = []
     ignored = 0
+    size_most = _capacity_bytes(volume)
     for root in roots:
         for path, entry in _regular_files(volume.root, root, unreadable):
             if is_housekeeping(entry.name):
                 ignored += 1
-                continue
-            files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
+            elif entry.size_bytes > size_most:
+                unreadable.append(Unreadable(path, "its size is more than the card holds: is the card damaged?"))
+            else:
+                files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
     outside = [
         path
         for path, entry in _regular_files(volume.root, volume.root, unreadable, skip=frozenset(roots))
@@ -156,7 +165,20 @@ def scan(volume: Volume) -> Scan:
     ]
     if _presence_or_gone(volume) != before or not roots:
         raise CardFailed("The card was taken out or changed while it was listed.")
+    if volume.damage:
+        unreadable.append(Unreadable("", f"the card is damaged: {volume.damage}"))
+        if not files:
+            raise CardFailed(f"The card cannot be read: {volume.damage}", hint="Try it in the camera; don't format it.")
     return Scan(tuple(sorted(files, key=reading_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
+
+
+def _capacity_bytes(volume: Volume) -> float:
+    """Return how many bytes the volume holds at most: one damaged entry must not claim all room there is for itself."""
+    try:
+        facts = os.statvfs(volume.root)
+    except OSError:
+        raise CardFailed("The card was taken out.") from None
+    return facts.f_blocks * facts.f_frsize or math.inf  # 0: the filesystem does not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,6 +257,7 @@ def presence(volume: Volume) -> Presence:
     facts = volume.root.stat()
     if not stat.S_ISDIR(facts.st_mode):
         raise NotADirectoryError(str(volume.root))
+    os.statvfs(volume.root)  # stat may be answered from a cache when the filesystem is dead; this is not
     block = Path(f"/sys/dev/block/{os.major(facts.st_dev)}:{os.minor(facts.st_dev)}")
     disk = block.resolve().parent if (block / "partition").exists() else block
     return Presence(facts.st_dev, facts.st_ino, _read_text(disk / "diskseq"), _read_text(disk / "size"))

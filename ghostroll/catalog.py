@@ -11,11 +11,12 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from ghostroll import ledger
 from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull, GhostrollError
 from ghostroll.log import printable
 from ghostroll.media import Kind
@@ -30,16 +31,28 @@ from ghostroll.rows import (
     SessionState,
     Shot,
 )
-from ghostroll.schema import migrate
+from ghostroll.schema import VersionUnknown, migrate
 
 _BUSY_SECONDS = 30.0
 
 
 # SQLite's result codes (sqlite.org/rescode.html).
+_ERROR = 1
 _FULL = 13
 _DISK_CODES = frozenset((8, 10, _FULL, 14))  # READONLY, IOERR, FULL, CANTOPEN
 _LOCKED_CODES = frozenset((5, 6))  # BUSY, LOCKED
 _DAMAGED_CODES = frozenset((11, 26))  # CORRUPT, NOTADB
+# What sqlite3 of the standard library says, without a code, of a text that is none.
+_NO_TEXT = "Could not decode to UTF-8"
+
+
+class CatalogDamaged(ConfigurationError):
+    """The catalog's file is not what was written."""
+
+    default_hint = (
+        "The photos on the disk stay as they are. End `ghostroll watch` (systemctl stop ghostroll), "
+        "then run `ghostroll catalog rebuild`: it keeps this file aside and makes a new one from the sessions."
+    )
 
 
 @contextmanager
@@ -53,11 +66,18 @@ def _errors_told() -> Iterator[None]:
             raise (DiskFull if code == _FULL else DiskFailed)(f"The catalog cannot be written: {error}.") from error
         if code in _LOCKED_CODES:
             raise DiskFailed("The catalog is held by another program.", hint="End what has it open.") from error
-        if code in _DAMAGED_CODES:
-            raise ConfigurationError(
-                f"The catalog is damaged: {error}.", hint="Move it away: the photos on the disk stay."
-            ) from error
+        if code in _DAMAGED_CODES or _NO_TEXT in str(error) or isinstance(error, VersionUnknown):
+            raise CatalogDamaged(f"The catalog is damaged: {error}.") from error
         raise
+
+
+@contextmanager
+def _words_known() -> Iterator[None]:
+    """Tell a damaged file by a word that none of our enumerations has."""
+    try:
+        yield
+    except ValueError as error:
+        raise CatalogDamaged(f"The catalog is damaged: {error}.") from error
 
 
 def _keep_trying(action: Callable[[], object]) -> None:
@@ -76,25 +96,21 @@ def _keep_trying(action: Callable[[], object]) -> None:
 
 def utc_now() -> str:
     """Return the time as RFC 3339 in UTC."""
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return _rfc3339(datetime.now(UTC))
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 class Catalog:
     """The SQLite file, open. Threads may share it; each call is atomic."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, place: Path | sqlite3.Connection) -> None:
+        """Open the file at a path, made if need be; or take a database in memory that has the newest schema."""
         self._lock = threading.RLock()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with _errors_told():
-                self._db = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-                _keep_trying(lambda: self._db.execute("PRAGMA journal_mode=WAL"))
-                self._db.executescript("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
-                _keep_trying(lambda: migrate(self._db))
-        except (GhostrollError, sqlite3.DatabaseError, OSError) as error:
-            kind = type(error) if isinstance(error, GhostrollError) else ConfigurationError
-            hint = error.hint if isinstance(error, GhostrollError) else "Check db_path and its rights."
-            raise kind(f"The catalog {path} cannot be used: {error}", hint=hint) from error
+        self._path = place if isinstance(place, Path) else None
+        self._db = _opened(place) if isinstance(place, Path) else place
 
     def close(self) -> None:
         """Close the file."""
@@ -123,14 +139,49 @@ class Catalog:
         with self._lock, _errors_told():
             return self._db.execute(query, parameters).fetchall()
 
+    # The file as a whole
+
+    def check(self, *, thorough: bool = False) -> None:
+        """Read the whole file; raises CatalogDamaged. Without `thorough`, indexes are not compared with tables."""
+        with self._lock, _errors_told():
+            (verdict,) = self._db.execute(f"PRAGMA {'integrity_check' if thorough else 'quick_check'}(1)").fetchone()
+            if verdict != "ok":
+                raise CatalogDamaged(f"{self._name} is damaged: {' '.join(verdict.split())}.")
+            tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+        if missing := ledger.SCOPES.keys() - tables:
+            raise CatalogDamaged(f"{self._name} is damaged: it has no {min(missing)}.")
+
+    @property
+    def _name(self) -> str:
+        return f"The catalog {self._path}" if self._path else "The catalog"
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Give this moment's state to read, however long it takes: others go on writing."""
+        if self._path is None:
+            yield self._db
+            return
+        with _errors_told(), closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
+            db.execute("BEGIN")
+            yield db
+
+    def take_in(self, books: "Catalog", session_id: str, key_prefix: str) -> bool:
+        """Copy a session from another catalog, nothing known being changed; return False if the session is known."""
+        with self._transaction() as db, books.snapshot() as source:
+            if db.execute("SELECT 1 FROM sessions WHERE session_id = ?", (session_id,)).fetchone():
+                return False
+            for table, columns, rows in ledger.rows_of(source, session_id, key_prefix):
+                ledger.put(db, table, columns, rows, on_conflict="IGNORE")
+        return True
+
     # Sessions
 
-    def create_session(self, session_id: str, *, card_id: str, card_label: str) -> bool:
+    def create_session(self, session_id: str, *, card_id: str, card_label: str, created_utc: str | None = None) -> bool:
         """Record a new open session; return False if one of this id exists."""
         with self._transaction() as db:
             return _insert(
                 db, "IGNORE", "sessions",
-                session_id=session_id, created_utc=utc_now(), state=SessionState.OPEN,
+                session_id=session_id, created_utc=created_utc or utc_now(), state=SessionState.OPEN,
                 card_id=printable(card_id), card_label=printable(card_label),
             )  # fmt: skip
 
@@ -163,10 +214,24 @@ class Catalog:
         rows = self._sessions("WHERE url IS NOT NULL AND expires_utc > ? ORDER BY expires_utc, rowid", (utc_now(),))
         return next((row for row in reversed(rows) if among is None or row.session_id in among), None)
 
+    def shares_valid_at(self, moment: datetime) -> list[SessionRow]:
+        """Return the sessions whose link was or will be valid at a moment, oldest first."""
+        return self._sessions("WHERE url IS NOT NULL AND expires_utc > ? ORDER BY rowid", (_rfc3339(moment),))
+
     def forget_copy(self, sha256: str) -> None:
         """Forget that a content was saved, since its copy is gone."""
         with self._transaction() as db:
             db.execute("DELETE FROM ingested_files WHERE sha256 = ?", (sha256,))
+
+    def doubt_copies(self, session_id: str) -> None:
+        """Record that a session's copies were not read back from a disk."""
+        with self._transaction() as db:
+            db.execute("UPDATE ingested_files SET verified = 0 WHERE session_id = ?", (session_id,))
+
+    def set_verified(self, sha256: str) -> None:
+        """Record that a content's copy was read back from the disk and compared with the card."""
+        with self._transaction() as db:
+            db.execute("UPDATE ingested_files SET verified = 1 WHERE sha256 = ?", (sha256,))
 
     def latest_session_id(self) -> str | None:
         """Return the last of the ids that were made from the time."""
@@ -181,10 +246,11 @@ class Catalog:
             + clause,
             parameters,
         )
-        return [
-            SessionRow(row[0], row[1], SessionState(row[2]), row[3], row[4], bool(row[5]), row[6], row[7])
-            for row in rows
-        ]
+        with _words_known():
+            return [
+                SessionRow(row[0], row[1], SessionState(row[2]), row[3], row[4], bool(row[5]), row[6], row[7])
+                for row in rows
+            ]
 
     def set_state(self, session_id: str, state: SessionState) -> None:
         """Record how far a session is."""
@@ -254,7 +320,8 @@ class Catalog:
 
     def _originals(self, clause: str, parameters: Sequence[Any]) -> list[Original]:
         rows = self._rows("SELECT path, kind, size_bytes, sha256, name, render FROM originals " + clause, parameters)
-        return [_original(row) for row in rows]
+        with _words_known():
+            return [_original(row) for row in rows]
 
     def saved_copy(self, sha256: str) -> tuple[str, str] | None:
         """Return (session id, path below `originals/`) of the copy of this content."""
@@ -408,6 +475,30 @@ class Catalog:
         """Return (originals, pictures) by session id."""
         rows = self._rows("SELECT session_id, count(*), sum(render = 'done') FROM originals GROUP BY session_id")
         return {str(row[0]): (int(row[1]), int(row[2])) for row in rows}
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _errors_told():
+            return _made_ready(sqlite3.connect(path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False))
+    except (GhostrollError, sqlite3.DatabaseError, OSError) as error:
+        kind = type(error) if isinstance(error, GhostrollError) else ConfigurationError
+        hint = error.hint if isinstance(error, GhostrollError) else "Check db_path and its rights."
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF == _ERROR:  # such as a format that it doesn't know
+            kind, hint = CatalogDamaged, CatalogDamaged.default_hint
+        raise kind(f"The catalog {path} cannot be used: {error}", hint=hint) from error
+
+
+def _made_ready(db: sqlite3.Connection) -> sqlite3.Connection:
+    try:
+        _keep_trying(lambda: db.execute("PRAGMA journal_mode=WAL"))
+        db.executescript("PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;")
+        _keep_trying(lambda: migrate(db))
+    except BaseException:
+        db.close()
+        raise
+    return db
 
 
 def _insert(db: sqlite3.Connection, on_conflict: str, table: str, **values: Any) -> bool:

@@ -19,6 +19,8 @@ from ghostroll.session import Session
 
 # Another's look at the lock is over in no time; another's work is not.
 _LOCK_SECONDS = 1.0
+# A session's directory follows its row at once; where it does not come within this time, a crash came between.
+_BEGIN_SECONDS = 3.0
 
 
 @contextmanager
@@ -102,8 +104,9 @@ def discard(run: Run, session: Session) -> None:
     """Take back a session that holds nothing: its row, and of its directory only what is empty or its own log."""
     run.catalog.delete_session(session.session_id)
     run.record.change(session_id=None, session_dir=None, receipt=None)
-    session.log.unlink(missing_ok=True)
     _clear_left_overs(session)
+    with contextlib.suppress(OSError):  # what cannot be removed is nobody's, and empty
+        session.log.unlink(missing_ok=True)
     for directory, _, _ in os.walk(session.directory, topdown=False):
         with contextlib.suppress(OSError):
             Path(directory).rmdir()
@@ -113,12 +116,23 @@ def can_be_finished(catalog: Catalog, session: Session) -> bool:
     """Tell whether a session has what it takes; one whose directory was deleted is given up, once, and said so."""
     if not session.directory.is_dir():
         if not catalog.originals(session.session_id):
-            catalog.delete_session(session.session_id)
+            if not _is_being_begun(session):
+                catalog.delete_session(session.session_id)
             return False
         logger.warning("%s was deleted from the disk; it is not shared any more.", session.session_id)
         catalog.set_state(session.session_id, SessionState.ABANDONED)
         return False
     return not is_empty(catalog, session)
+
+
+def _is_being_begun(session: Session) -> bool:
+    """Tell whether another run was just about to make a session's directory."""
+    deadline = time.monotonic() + _BEGIN_SECONDS
+    while time.monotonic() < deadline:
+        if session.directory.is_dir():
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def render_lost_again(run: Run, session: Session) -> None:

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from ghostroll import __version__, commands, config, log
+from ghostroll import __version__, commands, config, doctor, log
 from ghostroll.errors import EX_BUG, GhostrollError
 from ghostroll.log import logger
 
@@ -113,12 +113,23 @@ def parser() -> argparse.ArgumentParser:
         "resume", commands.resume, "finish sessions that were interrupted or offline; needs no card", json=True
     )
     resume.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all unfinished ones")
+    eject = add("eject", commands.eject, "release a card, so that it may be pulled")
+    eject.add_argument("device", metavar="DEVICE", nargs="?", help="such as sda1; default: every card")
     add("sessions", commands.sessions, "list the sessions", json=True)
+    verify = add("verify", commands.verify_sessions, "read the saved files again and compare them", json=True)
+    verify.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all")
     add("status", commands.status, "show the current status", json=True)
     add("config", commands.show_config, "show the effective settings and where each came from", json=True)
     demo = add("demo", commands.demo, "do the main job on a sample card, with the embedded store")
     demo.add_argument("--card", metavar="DIR", help="a real card in place of the sample")
     demo.add_argument("--once", action="store_true", help="end after the link was printed")
+    catalog = add("catalog", commands.rebuild_catalog, "make a lost or damaged catalog anew", json=True)
+    catalog.add_argument(
+        "action",
+        choices=["rebuild"],
+        help="keep a damaged catalog aside, take in every session on the disk that the catalog does not know",
+    )
+    add("doctor", doctor.doctor, "look for what could go wrong, and say how to put it right", json=True)
     add("store", commands.store, "run the embedded S3 server in the foreground")
     return main_parser
 

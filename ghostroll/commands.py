@@ -1,46 +1,70 @@
 """What each command does. Results go to stdout, the story to stderr."""
 
 import argparse
+import functools
 import json
 import shutil
 import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ghostroll import board, card, demonstration, pipeline, qr
+from ghostroll import board, card, demonstration, insertion, pipeline, qr, rebuild, slots, verify
 from ghostroll import watch as watching
-from ghostroll.begin import check_places
+from ghostroll.bar import Bar
+from ghostroll.begin import check_places, session_of
 from ghostroll.catalog import Catalog
 from ghostroll.config import SETTINGS, Effective, Setting
 from ghostroll.embedded import serve
-from ghostroll.errors import UsageError, worst_exit_code
+from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, on_disk, worst_exit_code
 from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
+from ghostroll.lost import refuse_unknown, require_base, warn_of_unknown
+from ghostroll.requests import Requests
+from ghostroll.reread import Reader
 from ghostroll.rows import SessionRow
-from ghostroll.run import Summary
-from ghostroll.status import State
+from ghostroll.run import Run, Summary
+from ghostroll.status import CardState, State, Status
 from ghostroll.story import counted, in_words
+
+# How long `eject` waits for the release of a card, and how often it looks.
+_EJECT_SECONDS, _EJECT_POLL_SECONDS = 12.0, 0.2
+# A catalog up to this size, of 20,000 pictures, is read whole in no time at each start; a greater one by `verify`.
+_CHECKED_BYTES_MOST = 64 << 20
 
 
 def run(options: argparse.Namespace, effective: Effective) -> int:
     """Save, render and share what is new on one card; then finish what earlier runs left."""
-    volume = card.volume_of_device(options.device) if options.device else card.find_volume(Path(options.volume))
-    check_places(effective.settings, volume)
+    work = _work_for(options, effective)
     with begun(effective.settings, bar=_on_terminal()) as invocation:
-        summary, exit_code = _run_card(invocation, volume, options.session_id, rehash=options.rehash)
+        _look_after_catalog(invocation)
+        if options.session_id is not None:
+            refuse_unknown(effective.settings, invocation.catalog, options.session_id)
+        summary, exit_code = _run_card(
+            invocation, functools.partial(work, session_id=options.session_id, rehash=options.rehash)
+        )
         _print_summary(summary, as_json=options.json)
         if summary.url and not options.json:
             _print_note(invocation)
     return exit_code
 
 
-def _run_card(
-    invocation: Invocation, volume: card.Volume, session_id: str | None = None, *, rehash: bool = False
-) -> tuple[Summary, int]:
+def _work_for(options: argparse.Namespace, effective: Effective) -> Callable[..., Summary]:
+    """Return what is to be done with the card; raises VolumeNotFound for a directory that is none."""
+    if options.device:
+        return functools.partial(insertion.run_inserted, device=options.device)
+    volume = card.find_volume(Path(options.volume))
+    check_places(effective.settings, volume)
+    return functools.partial(pipeline.run_pipeline, volume=volume)
+
+
+def _run_card(invocation: Invocation, work: Callable[[Run], Summary]) -> tuple[Summary, int]:
     with invocation.run() as run:
-        summary = told(run, lambda: pipeline.run_pipeline(run, volume, session_id=session_id, rehash=rehash))
+        summary = told(run, lambda: work(run))
     if not run.problems:
         for _ in finished(invocation, invocation.catalog.unfinished_sessions()):
             pass  # what happens to them is told in the log, and is not this card's outcome
@@ -49,9 +73,10 @@ def _run_card(
 
 def watch(_: argparse.Namespace, effective: Effective) -> int:
     """Wait for cards, run each, finish what is unfinished, until a signal."""
-    for volume in watching.find_volumes(effective.settings.mount_roots):
+    for volume in slots.find_volumes(effective.settings.mount_roots):
         check_places(effective.settings, volume)
     with begun(effective.settings) as invocation:
+        _look_after_catalog(invocation)
         watching.Watch(invocation).until_stopped()
     return 0
 
@@ -59,6 +84,7 @@ def watch(_: argparse.Namespace, effective: Effective) -> int:
 def resume(options: argparse.Namespace, effective: Effective) -> int:
     """Finish sessions that were interrupted or offline."""
     with begun(effective.settings, bar=_on_terminal()) as invocation:
+        _look_after_catalog(invocation)
         rows = _chosen(invocation.catalog, options.sessions)
         codes = set()
         summaries = []
@@ -75,6 +101,14 @@ def resume(options: argparse.Namespace, effective: Effective) -> int:
     return worst_exit_code(codes)
 
 
+def _look_after_catalog(invocation: Invocation) -> None:
+    """Notice now what would end the work halfway, and what was lost; raises CatalogDamaged."""
+    settings = invocation.settings
+    if settings.db_path.stat().st_size <= _CHECKED_BYTES_MOST:
+        invocation.catalog.check()
+    warn_of_unknown(settings, invocation.catalog)
+
+
 def _chosen(catalog: Catalog, names: list[str]) -> list[SessionRow]:
     if not names:
         return catalog.unfinished_sessions()
@@ -85,6 +119,27 @@ def _chosen(catalog: Catalog, names: list[str]) -> list[SessionRow]:
             raise UsageError(f"There is no session {name}.", hint="`ghostroll sessions` lists them.")
         rows.append(row)
     return rows
+
+
+def eject(options: argparse.Namespace, effective: Effective) -> int:
+    """Release one card or all, and say when they may be pulled."""
+    requests = Requests(effective.settings.status_path.parent)
+    with on_disk():
+        requests.eject(options.device)
+    waiting = [options.device.removeprefix("/dev/")] if options.device else requests.devices()
+    if not waiting:
+        print("There is no card to eject.")
+    until = time.monotonic() + _EJECT_SECONDS
+    while waiting and time.monotonic() < until:
+        for device in [device for device in waiting if requests.is_ejected(device)]:
+            print(f"Safe to remove: the card in {device}.")
+            waiting.remove(device)
+        time.sleep(_EJECT_POLL_SECONDS)
+    for device in waiting:
+        print(
+            f"The card in {device} is being read: it is released after the current file. Ask again to have it at once."
+        )
+    return EX_OK
 
 
 def sessions(options: argparse.Namespace, effective: Effective) -> int:
@@ -124,6 +179,61 @@ def _until(expires_at: Any) -> str:
     return words if moment > datetime.now(UTC) else f"{words} (expired)"
 
 
+def verify_sessions(options: argparse.Namespace, effective: Effective) -> int:
+    """Read originals again from the disk, and tell which are not what came off the card."""
+    with begun(effective.settings) as invocation, _shown_progress("Reading the originals again.") as tell:
+        catalog, stop = invocation.catalog, invocation.stop
+        catalog.check(thorough=True)
+        rows = _chosen(catalog, options.sessions) if options.sessions else catalog.sessions()
+        require_base(effective.settings, needed=bool(rows))
+        sessions = [session_of(effective.settings, row.session_id) for row in rows]
+        reader = Reader(stop, verify.bytes_to_read(catalog, sessions), "Run `ghostroll verify` again.", tell)
+        with on_disk():
+            findings = [
+                verify.verified_session(catalog, session, row, reader)
+                for session, row in zip(sessions, rows, strict=True)
+            ]
+    if options.json:
+        print(json.dumps([asdict(each) for each in findings], indent=1))
+    else:
+        _print_lines([line for each in findings for line in verify.in_words(each)] or ["No sessions yet."])
+        _print_lines(verify.advice(findings))
+    return EX_OK if all(each.is_fine for each in findings) else EX_SOME_FAILED
+
+
+def rebuild_catalog(options: argparse.Namespace, effective: Effective) -> int:
+    """Make a lost or damaged catalog anew from the sessions on the disk."""
+    settings = effective.settings
+    require_base(settings, needed=True)
+    rebuild.refuse_beside_runs(settings.status_path)
+    message = "Making the catalog anew."
+    with stop_on_signals() as stop, _shown_progress(message) as tell, rebuild.announced(settings, message):
+        rebuilt = rebuild.Rebuilt(rebuild.put_damaged_aside(settings))
+        reader = Reader(stop, 0, "Run `ghostroll catalog rebuild` again: it goes on where it stopped.", tell)
+        with Catalog(settings.db_path) as catalog:
+            rebuilt.sessions.extend(rebuild.take_in_sessions(settings, catalog, reader))
+    if options.json:
+        print(json.dumps(asdict(rebuilt), indent=1, default=str))
+    else:
+        _print_lines(rebuild.in_words(rebuilt))
+    return EX_SOME_FAILED if rebuilt.damaged else EX_OK
+
+
+@contextmanager
+def _shown_progress(message: str) -> Iterator[Callable[[float], None]]:
+    """Give what draws a bar from 0 to 1 on a terminal, and elsewhere nothing: the log tells it there."""
+    if not _on_terminal():
+        yield lambda _: None
+        return
+    with Bar() as bar:
+        yield lambda done: bar(Status(message=message, progress=done))
+
+
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line)
+
+
 def status(options: argparse.Namespace, effective: Effective) -> int:
     """Show the current status."""
     now = board.current(effective.settings.status_path)
@@ -136,6 +246,8 @@ def status(options: argparse.Namespace, effective: Effective) -> int:
         print(f"Card {about['label']}: {about['saved']} of {about['files']} files saved, {about['state']}.")
     if about["safe_to_format"]:
         print("Every file on it has a verified copy: safe to format.")
+    elif about["state"] == CardState.SAFE and about["reason"]:
+        print(f"Not safe to format. {about['reason']}")
     if now["error"] and now["error"]["hint"]:
         print(now["error"]["hint"])
     if now["url"]:
@@ -196,7 +308,7 @@ def demo(options: argparse.Namespace, effective: Effective) -> int:
     ):
         volume = card.find_volume(root)
         check_places(settings, volume)
-        summary, exit_code = _run_card(invocation, volume)
+        summary, exit_code = _run_card(invocation, functools.partial(pipeline.run_pipeline, volume=volume))
         _print_summary(summary, as_json=False)
         if summary.url and not options.once:
             print("Serving until you press Ctrl-C: open the link in a browser on this machine.")

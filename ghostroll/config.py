@@ -285,8 +285,15 @@ def _parse(setting: Setting, value: Any, origin: str) -> Any:
     try:
         return setting.parse(value)
     except _Wrong as wrong:
-        shown = _USER_IN_URL.sub("://…@", repr(value))
+        shown = _USER_IN_URL.sub("://…@", _shown(value))
         raise ConfigurationError(f"{setting.name} = {shown} ({origin}): must be {wrong}.") from None
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python refuses to print very long numbers (sys.set_int_max_str_digits)
+        return "a very long number"
 
 
 def _config_file(environment: Mapping[str, str], config_path: str | None) -> Path | None:

@@ -10,7 +10,7 @@ import ctypes
 import hashlib
 import os
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -25,18 +25,21 @@ _SYNCFS_FROM_FILES = 3
 
 def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
     """Replace `path` by `content`, whole or not at all, and flushed when this returns."""
-    _replace(path, content, mode, flush=True)
+    _replace(path, content, mode, path.parent, flush=True)
     flush_directory(path.parent)
 
 
-def write_lightly(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
-    """Replace `path` by `content`, whole or not at all, without a flush: for what a power cut may take."""
-    _replace(path, content, mode, flush=False)
+def write_lightly(path: Path, content: bytes | str, *, by_way_of: Path | None = None, mode: int = 0o644) -> None:
+    """Replace `path` by `content`, whole or not at all, without a flush: for what a power cut may take.
+
+    The temporary file lies in the directory `by_way_of` of the same filesystem; by default beside `path`.
+    """
+    _replace(path, content, mode, by_way_of or path.parent, flush=False)
 
 
-def _replace(path: Path, content: bytes | str, mode: int, *, flush: bool) -> None:
+def _replace(path: Path, content: bytes | str, mode: int, by_way_of: Path, *, flush: bool) -> None:
     data = content.encode() if isinstance(content, str) else content
-    temporary = path.with_name(f".{secrets.token_hex(8)}.tmp")
+    temporary = by_way_of / f".{secrets.token_hex(8)}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
@@ -94,8 +97,10 @@ def make_directory(path: Path) -> None:
         _flush(directory.parent)
 
 
-def sha256_from_disk(path: Path) -> tuple[str, bool]:
+def sha256_from_disk(path: Path, moved: Callable[[], None] = lambda: None) -> tuple[str, bool]:
     """Read `path` past the page cache; return its SHA-256 in hex, and whether the bytes came from a disk.
+
+    `moved` is called for each MiB.
 
     The file must have been flushed: only clean pages can be dropped (posix_fadvise(2)).
     """
@@ -104,6 +109,7 @@ def sha256_from_disk(path: Path) -> tuple[str, bool]:
         drop_from_cache(file.fileno())
         while chunk := file.read(CHUNK_BYTES):
             digest.update(chunk)
+            moved()
     return digest.hexdigest(), not is_memory_filesystem(path)
 
 

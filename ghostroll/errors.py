@@ -3,9 +3,11 @@
     GhostrollError
     ├── UsageError            64  the command line makes no sense
     ├── VolumeNotFound        66  no such volume, or no DCIM on it
+    │   └── CardRejected          a card that we are not to take
     ├── DiskFailed            73  the disk cannot take what has to be saved
     │   └── DiskFull              there is no room on it
     ├── CardFailed            74  the card went away while it was read
+    │   └── CardEjected           its owner wanted it back before it was read to its end
     ├── NotSharedYet          75  saved on disk; sharing has to wait
     │   ├── StoreUnreachable      the network or the store is away
     │   └── Interrupted           a signal ended the run
@@ -55,6 +57,10 @@ class VolumeNotFound(GhostrollError):
     default_hint = "Plug the card in again, or check it in the camera."
 
 
+class CardRejected(VolumeNotFound):
+    """The card is not one that we are to take."""
+
+
 class DiskFailed(GhostrollError):
     """The disk cannot be written: read-only, or failing."""
 
@@ -75,6 +81,12 @@ class CardFailed(GhostrollError):
 
     exit_code = 74
     default_hint = "Plug the card in again; what was already saved is not read twice."
+
+
+class CardEjected(CardFailed):
+    """The owner wanted the card back before it was read to its end."""
+
+    default_hint = "Plug the card in again before it is formatted: it goes on where it stopped."
 
 
 class NotSharedYet(GhostrollError):

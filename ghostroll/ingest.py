@@ -9,14 +9,14 @@ import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ghostroll import durable, log
 from ghostroll.card import Presence, Volume, presence
 from ghostroll.catalog import Catalog
-from ghostroll.errors import CardFailed, FileFailed, Interrupted, disk_error, on_disk
+from ghostroll.errors import CardEjected, CardFailed, FileFailed, Interrupted, disk_error, on_disk
 from ghostroll.hashing import Hasher
 from ghostroll.log import logger, printable
 from ghostroll.media import SNIFF_BYTES, CardFile, Kind, looks_like_still
@@ -59,6 +59,8 @@ class Ingest:
     stop: threading.Event
     verify: bool = True
     rehash: bool = False
+    alive: Callable[[], None] = lambda: None
+    is_wanted_back: Callable[[], bool] = lambda: False
     saved: Callable[[], None] = lambda: None
 
     _settling: "queue.Queue[_Copied | None]" = field(default_factory=lambda: queue.Queue(_BATCH_FILES), init=False)
@@ -76,6 +78,8 @@ class Ingest:
         for planned in files:
             if self.stop.is_set():
                 raise Interrupted("The copy was interrupted.")
+            if self.is_wanted_back():
+                raise CardEjected("The card was ejected before all of it was saved.")
             self._raise_error()
             try:
                 self._read_one(planned)
@@ -84,15 +88,13 @@ class Ingest:
 
     def finish(self) -> None:
         """Wait until everything read is safe. A copy that does not match is made once more, then reported."""
-        self._drain()
-        self._raise_error()
+        self._settle_all()
         again, self._again = self._again, []
         if not again:
             return
         self.record.add_bytes(total=sum(planned.file.size_bytes for planned in again))
         self.read(again)
-        self._drain()
-        self._raise_error()
+        self._settle_all()
         for planned in self._again:
             self._report(planned.file, "the copy on the disk differs from the card: the disk may be failing")
         self._again.clear()
@@ -118,6 +120,13 @@ class Ingest:
         if self._error:
             raise self._error
 
+    def _settle_all(self) -> None:
+        """Wait until everything read is settled; raises Interrupted where a stop may have had some of it dropped."""
+        self._drain()
+        self._raise_error()
+        if self.stop.is_set():
+            raise Interrupted("The copy was interrupted.")
+
     def _report(self, file: CardFile, reason: str) -> None:
         self.failed(file.path, "ingest", reason)
 
@@ -131,7 +140,7 @@ class Ingest:
         try:
             copied = self._copy(planned, temporary)
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            _drop(temporary)
             raise
         known = self._is_known(copied.sha256)
         if not known and copied.sha256 in self._on_their_way:
@@ -139,7 +148,7 @@ class Ingest:
             self._raise_error()
             known = self._is_known(copied.sha256)
         if known:
-            temporary.unlink()
+            _drop(temporary)
             self.record.add(skipped=1, new=-1, saved=1)
             self.catalog.remember([_memory(self.volume, copied)])
             return
@@ -147,14 +156,26 @@ class Ingest:
         self._settle_soon(copied)
 
     def _is_known(self, sha256: str) -> bool:
-        """Tell whether a content was saved; when all is read anew, only a copy that is still there counts."""
+        """Tell whether a content was saved; when all is read anew, only a copy that is still whole counts."""
         copy = self.catalog.saved_copy(sha256)
         if copy is None or not self.rehash:
             return copy is not None
-        there = (Session(copy[0], self.session.base_dir, self.session.prefix_root).originals / copy[1]).is_file()
-        if not there:
+        whole, from_disk = self._copy_stands(self.session.sibling(copy[0]).originals / copy[1], sha256)
+        if not whole:
             self.catalog.forget_copy(sha256)
-        return there
+        elif from_disk:
+            self.catalog.set_verified(sha256)
+        return whole
+
+    def _copy_stands(self, path: Path, sha256: str) -> tuple[bool, bool]:
+        """Return (whether an earlier copy is as the card's file, whether the disk itself was asked)."""
+        if not self.verify:
+            return path.is_file(), False
+        try:
+            found, from_disk = durable.sha256_from_disk(path, self.alive)
+        except OSError:
+            return False, False
+        return found == sha256, from_disk
 
     def _copy(self, planned: PlannedFile, temporary: Path) -> _Copied:
         """Copy one file to `temporary`, hashing it on the way."""
@@ -169,6 +190,8 @@ class Ingest:
                 while chunk := self._next_chunk(source):
                     head = head or chunk[:SNIFF_BYTES]
                     left -= len(chunk)
+                    if left < 0:  # one that never ends would fill the disk
+                        raise FileFailed(f"the card gives more than its {file.size_bytes} bytes")
                     self._hasher.feed(chunk)
                     sampler.update(chunk)
                     _write_all(target, chunk)
@@ -288,7 +311,7 @@ class Ingest:
         if not self.verify:
             return True, False
         try:
-            sha256, from_disk = durable.sha256_from_disk(final)
+            sha256, from_disk = durable.sha256_from_disk(final, self.alive)
         except OSError as error:
             if error.errno == errno.EIO:
                 return False, False
@@ -338,6 +361,12 @@ def _created(path: Path) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def _drop(temporary: Path) -> None:
+    """Remove a copy that is not wanted; where the disk refuses, it goes with its directory."""
+    with suppress(OSError):
+        temporary.unlink(missing_ok=True)
 
 
 def _write_all(fd: int, data: bytes) -> None:

@@ -2,11 +2,13 @@
 
 import functools
 import secrets
+import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from ghostroll.catalog import Catalog
 from ghostroll.claim import can_be_finished, is_busy
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
-from ghostroll.errors import GhostrollError, NotSharedYet, disk_error, on_disk
+from ghostroll.errors import DiskFull, GhostrollError, NotSharedYet, disk_error, on_disk
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
     from ghostroll.store import Store
 
 
+# With less, the embedded store answers that it has an "internal error", again and again.
+_STORE_ROOM_BYTES = 64 << 20
 _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
@@ -81,13 +85,23 @@ class StoreOpener:
             return self._store
 
     def revive(self) -> None:
-        """Start the embedded store, or start it again should it have died."""
+        """Start the embedded store, or start it again should it have died. Raises DiskFull where it has no room."""
         if not self._settings.uses_embedded_store:
             return
+        if _is_full(self._settings.base_dir):
+            raise DiskFull(
+                "The disk is full: the gallery cannot be put into the embedded store.",
+                hint="Free some space; `ghostroll resume` goes on. The photos are saved.",
+            )
         with on_disk():
             if self._embedded is None:
                 self._embedded = EmbeddedStore(self._settings, asked=self._asked)
             self._embedded.ensure_running()
+
+    @property
+    def embedded_address(self) -> str | None:
+        """Scheme, host and port of the embedded store's links as they are now; None where it is not in use."""
+        return self._embedded.endpoint.url if self._embedded else None
 
     @property
     def ends_with_us(self) -> bool:
@@ -102,6 +116,14 @@ class StoreOpener:
             self._embedded.close()
 
 
+def _is_full(directory: Path) -> bool:
+    try:
+        disk = shutil.disk_usage(directory)
+    except OSError:
+        return False  # whoever writes there will tell
+    return disk.free < min(_STORE_ROOM_BYTES, disk.total // 50)
+
+
 @dataclass
 class Invocation:
     """One process of ours at work: the settings, and what all its runs share."""
@@ -111,25 +133,30 @@ class Invocation:
     opener: StoreOpener
     stop: Stop
     bar: bool = False
+    run_ids: set[str] = field(default_factory=set)
 
     @contextmanager
     def run(self) -> Iterator[Run]:
         """Begin a run with a status record of its own, to which systemd and a terminal listen."""
         with ExitStack() as stack:
-            record = self.record(stack, f"run-{secrets.token_hex(4)}")
+            notifier = Notifier()
+            record = self.record(stack, f"run-{secrets.token_hex(4)}", notifier)
             stop = self.stop.child()
             stack.callback(self.stop.let_go, stop)
             try:
-                yield Run(self.settings, self.catalog, record, self.opener, stop, self.opener.revive)
+                yield Run(
+                    self.settings, self.catalog, record, self.opener, stop, self.opener.revive, alive=notifier.alive
+                )
             except BaseException:
                 record.change(state=State.ERROR, message="GhostRoll itself failed; the log says more.")
                 raise
 
-    def record(self, stack: ExitStack, run_id: str) -> StatusRecord:
+    def record(self, stack: ExitStack, run_id: str, notifier: Notifier) -> StatusRecord:
         """Return a status record that lasts as long as `stack`; raises DiskFailed."""
-        listeners: list[Listener] = [Notifier()]
+        listeners: list[Listener] = [notifier]
         if self.bar:
             listeners.append(stack.enter_context(Bar()))
+        self.run_ids.add(run_id)
         try:
             record = StatusRecord(self.settings.status_path, run_id, self.settings.base_dir, tuple(listeners))
         except OSError as error:

@@ -3,6 +3,7 @@
 Under systemd each line carries its priority as `<N>` (sd-daemon(3)), so that `journalctl -p` can filter.
 """
 
+import contextlib
 import logging
 import os
 import sys
@@ -68,11 +69,40 @@ def thread(work: Callable[[], None], name: str) -> Thread:
     return Thread(target=copy_context().run, args=(work,), name=name, daemon=True)
 
 
+class _SessionLog(logging.FileHandler):
+    """The session's own log. What the disk does not take of it stands on stderr alone, which is said once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
+        self._has_failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append a line; logging itself does not guard the opening."""
+        try:
+            super().emit(record)
+        except OSError:
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        """Keep what went wrong with a line from stderr, unless it is a bug."""
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._has_failed:
+            self._has_failed = True
+            logger.warning("The log %s cannot be written: %s.", printable(self.baseFilename), error.strerror)
+
+    def close(self) -> None:
+        """Close the file; a line that it did not take was spoken of when it came."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 @contextmanager
 def also_to(path: Path) -> Iterator[None]:
     """Append the log lines of this thread, and of those it makes by `thread`, to the session log at `path` too."""
     belongs = _session_log.set(path)
-    handler = logging.FileHandler(path, encoding="utf-8", errors="backslashreplace", delay=True)
+    handler = _SessionLog(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     handler.addFilter(lambda _: _session_log.get() == path)
     logger.addHandler(handler)

@@ -1,10 +1,13 @@
 """Telling systemd: ready, the status in a line, and that there is progress (sd_notify(3))."""
 
 import os
+import time
 import unicodedata
 from typing import Any
 
 from ghostroll.status import Status
+
+_TELL_SECONDS = 1.0
 
 
 class Notifier:
@@ -17,6 +20,7 @@ class Notifier:
         self._notify = _notifier()
         self._ready = False
         self._progress: object = None
+        self._told_at = 0.0
 
     def __call__(self, status: Status) -> None:
         """Take a changed status."""
@@ -31,6 +35,13 @@ class Notifier:
             self._progress = progress
             lines.append("WATCHDOG=1")
         self._notify.notify("\n".join(lines))
+
+    def alive(self) -> None:
+        """Tell of progress that no count shows, such as a part of a large file; often called, seldom told."""
+        now = time.monotonic()
+        if self._notify is not None and now - self._told_at > _TELL_SECONDS:
+            self._told_at = now
+            self._notify.notify("WATCHDOG=1")
 
 
 def ascii_fold(text: str) -> str:

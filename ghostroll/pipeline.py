@@ -6,8 +6,10 @@
 from ghostroll import card, sharing, story
 from ghostroll.adopt import adopt_originals
 from ghostroll.begin import check_places, check_room, choose_session, look_closer, new_session
+from ghostroll.books import bring_books_up_to_date
 from ghostroll.card import Volume
 from ghostroll.claim import discard, is_empty, render_lost_again, working_on
+from ghostroll.errors import on_disk
 from ghostroll.plan import make_plan
 from ghostroll.proof import settle_accounts
 from ghostroll.run import Run, Summary
@@ -54,7 +56,9 @@ def finish_session(run: Run, session: Session) -> Summary:
     story.resumed(run, session)
     with working_on(run, session), Stages(run, session) as stages:
         render_lost_again(run, session)
-        adopt_originals(run, session)
+        with on_disk():
+            adopt_originals(run, session)
+            bring_books_up_to_date(run.catalog, session)
         stages.nothing_to_save()
         stages.wait_for_renders()
         sharing.share_whole(run, session, stages)

@@ -133,17 +133,21 @@ def derivative_names(sources: Sequence[CardFile], taken: Iterable[str] = ()) -> 
     suffix before the `.jpg`. `taken` are names in use already.
     """
     used = {name.casefold() for name in taken}
+    fitted = {source.path: fitting_path(source.path) for source in sources}
+    # A directory of the card may be called like a picture.
+    used |= {str(parent).casefold() for path in (*fitted.values(), *used) for parent in PurePosixPath(path).parents}
     names: dict[str, str] = {}
     late: list[CardFile] = []
     for source in sorted(sources, key=_naming_key):
-        plain = _fitting(source.path[: len(source.path) - len(PurePosixPath(source.path).suffix)], ".jpg")
+        path = fitted[source.path]
+        plain = _fitting(path[: len(path) - len(PurePosixPath(path).suffix)], ".jpg")
         if plain.casefold() in used:
             late.append(source)
             continue
         used.add(plain.casefold())
         names[source.path] = plain
     for source in late:
-        name = _free(source.path, used)
+        name = _free(fitted[source.path], used)
         used.add(name.casefold())
         names[source.path] = name
     return names

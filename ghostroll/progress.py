@@ -8,7 +8,7 @@ from ghostroll.log import logger
 from ghostroll.rows import RenderState
 from ghostroll.run import Run
 from ghostroll.session import Session
-from ghostroll.status import State, Step
+from ghostroll.status import CardState, State, Step
 
 # How much of the whole each part is taken to be; only the feeling of the bar depends on it.
 _READ, _RENDERED, _UPLOADED = 0.4, 0.3, 0.3
@@ -35,6 +35,8 @@ class Progress:
         if now - self._told_at < _TELL_SECONDS:
             return
         self._told_at = now
+        if not saving and self.run.slot and self.run.slot.is_ejected:
+            self.run.record.change_card(state=CardState.EJECTED)
         step, message = self._words(saving=saving, rendering=rendering)
         done = self._done()
         waiting = self.waiting_for_store is not None and not saving and not rendering
@@ -56,12 +58,13 @@ class Progress:
                 Step.INGEST,
                 f"Reading card {status.card.label}: keep it in. {status.card.saved} of {status.card.files} saved.",
             )
+        saved = f"Safe to remove: {self.run.verdict} " if self.run.verdict else ""
         if rendering:
-            return Step.PROCESS, f"The card is saved. {status.counts.processed} pictures made ready."
+            return Step.PROCESS, f"{saved}{status.counts.processed} pictures made ready."
         if self.waiting_for_store is not None:
-            return Step.UPLOAD, f"Saved; waiting to share. {self.waiting_for_store}"
+            return Step.UPLOAD, f"{saved}Waiting to share. {self.waiting_for_store}"
         sent = status.counts.uploaded
-        return Step.UPLOAD, f"Sending the pictures: {sent} files sent." if sent else "Sending the pictures."
+        return Step.UPLOAD, f"{saved}Sending the pictures{f': {sent} files sent' if sent else ''}."
 
     def _done(self) -> float:
         status = self.run.record.status

@@ -1,22 +1,28 @@
 """When a card was read: the books are closed, and whether it may be formatted is proven, not assumed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ghostroll import publish, story
+from ghostroll import durable, story
+from ghostroll.books import close_books
 from ghostroll.card import Scan, Volume
-from ghostroll.errors import CardFailed
+from ghostroll.errors import CardFailed, on_disk
+from ghostroll.log import printable
 from ghostroll.plan import Plan
 from ghostroll.rows import Remembered, SessionState
 from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.status import CardState
+from ghostroll.story import counted
 
-_COPY_STEPS = frozenset(("scan", "ingest"))
+# What a panel has room for.
+_NAMED_MOST = 5
 
 
 def settle_accounts(run: Run, volume: Volume, found: Scan, plan: Plan, session: Session | None) -> None:
     """Record that a card was read, write its session's checksums, and say whether it may be pulled and formatted."""
-    gone = any(isinstance(problem, CardFailed) for problem in run.problems)
+    ended = next((problem for problem in run.problems if isinstance(problem, CardFailed)), None)
+    gone = ended is not None
     if not gone:
         run.catalog.remember(
             Remembered(
@@ -31,22 +37,69 @@ def settle_accounts(run: Run, volume: Volume, found: Scan, plan: Plan, session: 
             if known.sampled
         )
     if session:
-        originals = run.catalog.originals(session.session_id)
-        if originals:
-            publish.write_checksums(session, [(original.sha256, original.path) for original in originals])
         run.catalog.set_card_read(session.session_id, read=not gone)
         run.catalog.set_state(session.session_id, SessionState.INGESTED)
-    if gone:
-        run.record.change_card(state=CardState.REMOVED)
+        if run.catalog.originals(session.session_id):
+            close_books(run.catalog, session)
+    if run.slot:
+        with on_disk():
+            run.slot.give_back()
+    if ended:
+        story.card_gone(run, ended)
         return
     proven = _proven(run, volume, found)
-    left_out = found.outside or found.unreadable or any(failure.step in _COPY_STEPS for failure in run.failures)
+    reasons = _reasons_to_keep(run, found, proven)
     run.record.change_card(
         state=CardState.SAFE,
         saved=proven.saved,
-        safe_to_format=bool(found.files) and not left_out and proven.verified == len(found.files),
+        safe_to_format=bool(found.files) and proven.verified == len(found.files) and not reasons,
+        reason=" ".join(reasons) or None,
     )
     story.card_released(run, proven.saved, proven.verified)
+
+
+def _reasons_to_keep(run: Run, found: Scan, proven: "_Proven") -> list[str]:
+    """Return, as sentences for the owner, why a card must not be formatted yet."""
+    failed = sorted({failure.path for failure in run.failures if failure.step == "ingest"})
+    gone = len(found.files) - proven.saved - len(failed)
+    unproven = proven.saved - proven.verified
+    return [
+        reason
+        for number, reason in (
+            (len(failed), f"{_files(len(failed))} could not be saved: {_named(failed)}."),
+            (len(found.unreadable), f"These could not be read: {_named(each.path for each in found.unreadable)}."),
+            (gone, f"{_files(gone)} came in before, but the copies are no longer on this disk."),
+            (unproven, _unproven(run, unproven, proven.saved)),
+            (len(found.outside), f"{_files(len(found.outside))} outside the media folders {_outside(found.outside)}."),
+        )
+        if number > 0
+    ]
+
+
+def _unproven(run: Run, unproven: int, saved: int) -> str:
+    if not unproven:
+        return ""
+    if durable.is_memory_filesystem(run.settings.base_dir):
+        return "The copies lie in memory, not on a disk."
+    return "The copies were not verified." if unproven == saved else f"{_copies(unproven)} not verified."
+
+
+def _copies(number: int) -> str:
+    return f"{counted(number, 'copy')} was" if number == 1 else f"{number:,} copies were"
+
+
+def _outside(paths: tuple[str, ...]) -> str:
+    return f"{'was' if len(paths) == 1 else 'were'} not saved: {_named(paths)}"
+
+
+def _files(number: int) -> str:
+    return counted(number, "file")
+
+
+def _named(paths: Iterable[str]) -> str:
+    names = [printable(path) or "/" for path in paths]
+    more = f" and {len(names) - _NAMED_MOST} more" if len(names) > _NAMED_MOST else ""
+    return ", ".join(names[:_NAMED_MOST]) + more
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ The order is the invariant: pictures, zip, page, link. Whatever is named is alre
 import gzip
 import hashlib
 import os
+import re
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -27,6 +28,9 @@ PAGE_CACHE_CONTROL = "private, no-cache"
 # The dates that a zip can hold (APPNOTE.TXT 4.4.6: MS-DOS date).
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP_END = (2107, 12, 31, 23, 59, 58)
+# A line of sha256sum(1): a backslash before it says that there are some in the name.
+_CHECKSUM = re.compile(rb"(\\?)([0-9a-f]{64}) [ *]originals/(.+)", re.DOTALL)
+_UNESCAPED = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
 
 
 def write_zip(session: Session, shots: list[Shot]) -> bool:
@@ -119,6 +123,29 @@ def write_checksums(session: Session, sums: list[tuple[str, str]]) -> None:
         mark = b"\\" if escaped != raw else b""
         lines.append(mark + sha256.encode() + b"  " + escaped + b"\n")
     durable.write_atomically(session.checksums, b"".join(lines))
+
+
+def read_checksums(session: Session) -> dict[str, str]:
+    """Return SHA-256 by path below `originals/` from SHA256SUMS; lines that say nothing of an original are left out.
+
+    An empty answer where there is no such file. Raises OSError.
+    """
+    try:
+        with session.checksums.open("rb") as file:
+            return dict(line for raw in file if (line := _checksum(raw.rstrip(b"\n"))))
+    except FileNotFoundError:
+        return {}
+
+
+def _checksum(line: bytes) -> tuple[str, str] | None:
+    """Return (path, SHA-256) of one line."""
+    match = _CHECKSUM.fullmatch(line)
+    if not match:
+        return None
+    mark, sha256, path = match.groups()
+    if mark:
+        path = re.sub(rb"\\([\\nr])", lambda escape: _UNESCAPED[escape[1]], path)
+    return os.fsdecode(path), sha256.decode()
 
 
 def _sha256(path: Path) -> str:

@@ -3,7 +3,8 @@
 import shutil
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ class StatusRecord:
         self._changed_at = time.time()
         self._dirty = threading.Event()
         self._closed = threading.Event()
+        self._has_failed = False
         self._alive = self._board.register(run_id)
         self._ticker = threading.Thread(target=self._tick, name="status", daemon=True)
         self._ticker.start()
@@ -81,11 +83,13 @@ class StatusRecord:
         self._dirty.set()
         self._ticker.join()
         self._write()
-        self._board.retire(self._run_id, self._alive)
+        with self._unless_the_disk_fails():
+            self._board.retire(self._run_id, self._alive)
 
     def clear_finished(self, *states: State) -> None:
         """Take the records of runs that have ended in one of these states off the board."""
-        self._board.clear_finished(states)
+        with self._unless_the_disk_fails():
+            self._board.clear_finished(states)
         self._dirty.set()
 
     def _tick(self) -> None:
@@ -98,15 +102,30 @@ class StatusRecord:
 
     def _write(self) -> None:
         with self._lock:
-            free = shutil.disk_usage(self._disk).free if self._disk.exists() else 0
-            self._status = replace(self._status, disk_free_bytes=free, updated_at=rfc3339(self._changed_at))
+            self._status = replace(
+                self._status, disk_free_bytes=self._free_bytes(), updated_at=rfc3339(self._changed_at)
+            )
             status = self._status
         for listener in self._listeners:
             listener(status)
-        try:
+        with self._unless_the_disk_fails():
             self._board.post(self._run_id, status)
-        except OSError as error:  # a full disk must not end a run that is saving photos elsewhere
-            logger.warning("The status could not be written: %s", error)
+
+    def _free_bytes(self) -> int:
+        try:
+            return shutil.disk_usage(self._disk).free
+        except OSError:  # not there yet, or gone
+            return 0
+
+    @contextmanager
+    def _unless_the_disk_fails(self) -> Iterator[None]:
+        """Let a disk that does not take the status end no run: it may be saving photos elsewhere. It is said once."""
+        try:
+            yield
+        except OSError as error:
+            if not self._has_failed:
+                self._has_failed = True
+                logger.warning("The status could not be written: %s", error)
 
 
 _Countable = TypeVar("_Countable", CardStatus, Counts, Bytes)

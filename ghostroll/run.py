@@ -11,6 +11,7 @@ from ghostroll.config import Settings
 from ghostroll.errors import EX_SOME_FAILED, GhostrollError, worst_exit_code
 from ghostroll.log import logger, printable
 from ghostroll.record import StatusRecord
+from ghostroll.slot import Slot
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
@@ -62,7 +63,10 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     failures: list[Failure] = field(default_factory=list)
     problems: list[GhostrollError] = field(default_factory=list)
+    alive: Callable[[], None] = lambda: None  # told of progress that no count shows
+    slot: Slot | None = None  # where the card is in the appliance's reader
     link: str | None = None  # once signed and seen to work, the one link of this run
+    verdict: str = ""  # once the card was read: how many of all its files are saved and verified, as a sentence
 
     def report_failure(self, session_id: str, path: str, step: str, reason: str) -> None:
         """Count, log and record what could not be done with one file."""

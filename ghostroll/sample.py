@@ -68,9 +68,17 @@ def sample_of(volume: Volume, file: CardFile) -> str:
     """Return the sample of a file on the card, reading at most 128 KiB; raises OSError or FileFailed."""
     sampler = Sampler()
     with opened(volume, file) as fd:
-        sampler.update(os.pread(fd, SAMPLE_BYTES, 0))
+        sampler.update(_read_at(fd, 0))
         skipped = max(SAMPLE_BYTES, file.size_bytes - SAMPLE_BYTES) - SAMPLE_BYTES
-        tail = os.pread(fd, SAMPLE_BYTES, SAMPLE_BYTES + skipped)
+        tail = _read_at(fd, SAMPLE_BYTES + skipped)
         sampler.skip(skipped)
         sampler.update(tail)
     return sampler.hexdigest()
+
+
+def _read_at(fd: int, offset: int) -> bytes:
+    """Read one end of a file; a filesystem in a program (FUSE) may give less at once than is there."""
+    taken = b""
+    while len(taken) < SAMPLE_BYTES and (chunk := os.pread(fd, SAMPLE_BYTES - len(taken), offset + len(taken))):
+        taken += chunk
+    return taken

@@ -79,8 +79,14 @@ MIGRATIONS = (
 )
 
 
+class VersionUnknown(sqlite3.DatabaseError):
+    """The file has a version that no ghostroll has ever written."""
+
+
 def migrate(db: sqlite3.Connection) -> None:
     """Bring an open catalog to the newest schema; raises sqlite3.DatabaseError for one that is newer still."""
+    if _version(db) < 0:
+        raise VersionUnknown("it has no version")
     for version in range(_version(db), len(MIGRATIONS)):
         db.execute("BEGIN IMMEDIATE")
         try:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
@@ -24,6 +24,10 @@ class Session:
     session_id: str
     base_dir: Path
     prefix_root: str
+
+    def sibling(self, session_id: str) -> "Session":
+        """Return another session of the same base directory."""
+        return replace(self, session_id=session_id)
 
     @property
     def directory(self) -> Path:
@@ -133,7 +137,7 @@ def new_session_id(now: datetime, latest: str | None) -> str:
     if latest is not None and session_id <= latest:
         try:
             session_id = (datetime.strptime(latest, _STAMP) + timedelta(microseconds=1)).strftime(_STAMP)  # noqa: DTZ007
-        except ValueError:
+        except (ValueError, OverflowError):
             return session_id
     return session_id
 
@@ -166,7 +170,10 @@ def _cut(name: str, origin: str, bytes_most: int) -> str:
         return name
     digest = hashlib.sha256(origin.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     ending = f"~{digest}{PurePosixPath(name).suffix[:8]}"
-    return name.encode()[: bytes_most - len(ending.encode())].decode("utf-8", "ignore") + ending
+    ending_bytes = len(ending.encode())
+    kept = name.encode()[: bytes_most - ending_bytes]
+    last_part = kept.rfind(b"/") + 1  # the ending makes it longer
+    return kept[: last_part + _PART_BYTES_MOST - ending_bytes].decode("utf-8", "ignore") + ending
 
 
 def _escaped(text: str) -> str:

@@ -1,10 +1,11 @@
 """Bringing a session to its guests: local gallery and zip, then page and link in the store."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from ghostroll import durable, gallery, publish, qr, story
+from ghostroll.books import close_books
 from ghostroll.errors import (
     ConfigurationError,
     CredentialsRefused,
@@ -21,7 +22,7 @@ from ghostroll.run import Run
 from ghostroll.session import Session
 from ghostroll.stages import Stages
 from ghostroll.status import Step
-from ghostroll.upload import refill
+from ghostroll.upload import Furthest, refill
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
@@ -60,8 +61,12 @@ def share(run: Run, session: Session, stages: Stages) -> None:
     """Publish the whole session; what keeps it from that is reported as the run's problem."""
     try:
         stages.wait_for_uploads()
+        stages.patience.made_progress()
         run.record.change(step=Step.PUBLISH, message="Opening the gallery.")
-        stages.attend(lambda: stages.patience.keep_trying(lambda: _publish_whole(run, session, stages)), patient=False)
+        furthest = Furthest(stages.patience.made_progress)
+        stages.attend(
+            lambda: stages.patience.keep_trying(lambda: _publish_whole(run, session, stages, furthest)), patient=False
+        )
     except Interrupted:
         raise
     except (NotSharedYet, CredentialsRefused, ConfigurationError) as error:
@@ -70,16 +75,18 @@ def share(run: Run, session: Session, stages: Stages) -> None:
         run.report_problem(NotSharedYet(str(error)))
     else:
         if not run.catalog.count_renders(session.session_id, RenderState.PENDING):
+            with on_disk():  # first, since nobody works on a session any more that is shared
+                close_books(run.catalog, session, state=SessionState.SHARED)
             run.catalog.set_state(session.session_id, SessionState.SHARED)
 
 
-def _publish_whole(run: Run, session: Session, stages: Stages) -> None:
+def _publish_whole(run: Run, session: Session, stages: Stages, furthest: Furthest) -> None:
     store = stages.store
     assert store is not None  # noqa: S101 - wait_for_uploads has seen it
     if refill(session, run.catalog, store):
         stages.upload_again()
-    stages.patience.made_progress()
-    _publish(run, session, store, whole=True, got_through=stages.patience.made_progress)
+    furthest.begin()
+    _publish(run, session, store, whole=True, got_through=furthest.step)
     store.settle()
 
 
@@ -98,7 +105,7 @@ def _publish_in_order(
     has_zip = whole and session.share_zip.exists()
     if has_zip and publish.upload_zip(session, run.catalog, store, got_through):
         run.record.add(uploaded=1)
-    now = datetime.now(UTC)
+    now = store.now()
     presign = store.presigner(_expiry_seconds(run, store, now), now)
     page = gallery.build_page(
         gallery.Page(

@@ -61,7 +61,7 @@ class Stages:
         self._store_problem: GhostrollError | None = None
         self._left_behind = False  # a request that does not end is not waited for
         self.store: Store | None = None
-        self.patience = Patience(run.give_up_seconds, run.stop, self._tell_waiting)
+        self.patience = Patience(run.give_up_seconds, run.stop, self._tell_waiting, run.alive)
         settings = run.settings
         recipe = Recipe(
             settings.share_max_long_edge,
@@ -112,7 +112,7 @@ class Stages:
         self._wait(lambda: not self._uploading() or self.patience.is_over)
         if self._uploading():
             self._left_behind = True
-            raise StoreUnreachable("The store does not answer.")
+            raise self._no_answer
         if self.store is None or self._store_problem:
             raise self._store_problem or StoreUnreachable("The store was not reached.")
 
@@ -134,8 +134,12 @@ class Stages:
         self._wait(lambda: done.done() or (not patient and self.patience.is_over))
         if not done.done():
             self._left_behind = True
-            raise StoreUnreachable("The store does not answer.")
+            raise self._no_answer
         done.result()
+
+    @property
+    def _no_answer(self) -> StoreUnreachable:
+        return self._progress.waiting_for_store or StoreUnreachable("The store does not answer.")
 
     def leave_uploads(self) -> None:
         """Wait for no upload any more: there is nothing to share."""
@@ -169,6 +173,7 @@ class Stages:
         ingest = Ingest(
             volume, session, run.catalog, run.record, self._failed, run.stop,
             verify=run.settings.verify == "readback", rehash=rehash, saved=self._render.woken.set,
+            alive=run.alive, is_wanted_back=lambda: run.slot is not None and run.slot.is_wanted_back,
         )  # fmt: skip
         try:
             ingest.read(plan.pictures())

@@ -125,7 +125,7 @@ Listener = Callable[[Status], None]
 
 def read(path: Path) -> dict[str, Any]:
     """Return the merged status as last written; an idle one where there is none."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, RecursionError):
         record = json.loads(path.read_text())
         if isinstance(record, dict):
             return record

@@ -4,7 +4,7 @@ import time
 from datetime import datetime
 
 from ghostroll.card import Scan, Volume
-from ghostroll.errors import CardFailed, GhostrollError, Interrupted, NotSharedYet
+from ghostroll.errors import CardEjected, CardFailed, GhostrollError, Interrupted, NotSharedYet, VolumeNotFound
 from ghostroll.log import logger, printable
 from ghostroll.plan import Plan
 from ghostroll.run import Failure, Run, Summary
@@ -12,6 +12,7 @@ from ghostroll.session import Session
 from ghostroll.status import Bytes, CardState, Problem, State, Step
 
 _NAMED_MOST = 5
+_EMPTY = "There are no photos on this card."
 
 
 def card_found(run: Run, volume: Volume, found: Scan) -> None:
@@ -58,18 +59,22 @@ def card_released(run: Run, saved: int, verified: int) -> None:
     card = run.record.status.card
     words = {saved: "saved and verified", 0: "saved"}.get(verified, f"saved, {verified} of them verified")
     if saved:
-        logger.info("Safe to remove card %s: %d of %d files on it are %s.", card.label, saved, card.files, words)
+        run.verdict = f"{saved:,} of {_files(card.files)} on the card {'is' if saved == 1 else 'are'} {words}."
+        logger.info("Safe to remove card %s: %s", card.label, run.verdict)
     else:
         logger.info("Card %s may be removed.", card.label)
-    gone = card.files - saved - sum(failure.step == "ingest" for failure in run.failures)
-    if gone > 0:
-        logger.warning(
-            "%s of this card came in before, and the copies are no longer on this disk: do not format it."
-            " To save them again: ghostroll run --volume DIR --rehash",
-            _files(gone),
-        )
+    if card.reason:
+        logger.warning("Do not format card %s yet: %s", card.label, card.reason)
+    if card.files - saved - sum(failure.step == "ingest" for failure in run.failures) > 0:
+        logger.info("What was deleted here is saved again by: ghostroll run --volume DIR --rehash")
     if card.safe_to_format and card.files:
         logger.info("Safe to format card %s: every file on it has a verified copy on this disk.", card.label)
+
+
+def card_gone(run: Run, error: CardFailed) -> None:
+    """The card went before it was read to its end."""
+    state = CardState.EJECTED if isinstance(error, CardEjected) else CardState.REMOVED
+    run.record.change_card(state=state, reason=str(error))
 
 
 def resumed(run: Run, session: Session) -> None:
@@ -95,8 +100,8 @@ def nothing_new(run: Run, volume: Volume) -> Summary:
     card = run.record.status.card
     copies = run.catalog.copies_of_card(volume.card_id)
     last = run.catalog.latest_share(copy.session_id for copy in copies.values())
-    here = "" if card.saved == card.files else f" Of their copies, {card.saved} are still on this disk."
-    message = f"Nothing new: all {_files(card.files)} on the card came in before.{here}"
+    here = run.verdict or "Their copies are no longer on this disk."
+    message = f"Nothing new: all {_files(card.files)} on the card came in before. {here}" if card.files else _EMPTY
     if run.failures:
         message = f"Nothing could be saved of {_files(len(run.failures))}; see the log."
     logger.info("%s", message)
@@ -118,8 +123,9 @@ def ended(run: Run, session: Session) -> Summary:
         failed(run, problem)
     else:
         counts = run.record.status.counts
-        without = f" {_unused(run)}" if counts.failed else ""
-        message = f"Done: {_pictures(run, session)} shared.{without}"
+        without = _unused(run) if counts.failed else ""
+        safe = "Safe to format." if run.record.status.card.safe_to_format else ""
+        message = " ".join(filter(None, (f"Done: {_pictures(run, session)} shared.", without, run.verdict, safe)))
         run.record.change(state=State.DONE, step=Step.DONE, message=message, progress=1.0, eta_seconds=0)
         logger.info("%s", message)
     return summary(run, session)
@@ -131,12 +137,14 @@ def failed(run: Run, error: GhostrollError) -> None:
     state = State.INTERRUPTED if isinstance(error, Interrupted) else State.WAITING if waiting else State.ERROR
     run.record.change(
         state=state,
-        message=str(error),
+        message=f"{run.verdict} {error}".strip(),
         eta_seconds=None,
         error=Problem(error.exit_code, str(error), error.hint),
     )
     if isinstance(error, CardFailed):
-        run.record.change_card(state=CardState.REMOVED, reason=str(error))
+        card_gone(run, error)
+    elif isinstance(error, VolumeNotFound):
+        run.record.change_card(state=CardState.REJECTED, reason=str(error))
     elif run.record.status.card.state is CardState.READING:
         run.record.change_card(state=CardState.SAFE, reason="It was not read to its end.")
 

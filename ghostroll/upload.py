@@ -1,5 +1,6 @@
 """The upload stage: brings every derivative that the catalog has pending into the store, patiently."""
 
+import math
 import random
 import threading
 import time
@@ -25,6 +26,8 @@ _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_PAUSE_SECONDS = 10.0
 # Once something got through, this many times the usual patience until the next thing must.
 _SLOW_TIMES = 3
+# A last try begins this long before patience is over, so that its outcome is known by then.
+_LAST_TRY_SECONDS = 2.0
 # Derivatives never change under their key; the link is as private as the page.
 PICTURE_CACHE_CONTROL = "private, max-age=604800, immutable"
 
@@ -39,7 +42,9 @@ class Patience:
     seconds: float
     stop: threading.Event
     waiting: Callable[[StoreUnreachable | None], None]
+    moved: Callable[[], None] = lambda: None
     _deadline: float | None = None
+    _moved: bool = False  # since the last pause
 
     def begin(self) -> None:
         """Start the time that is left."""
@@ -47,6 +52,8 @@ class Patience:
 
     def made_progress(self) -> None:
         """Take note that something got through: a slow network gets more time than a dead one."""
+        self._moved = True
+        self.moved()
         if self._deadline is not None:
             self._deadline = max(self._deadline, time.monotonic() + _SLOW_TIMES * self.seconds)
 
@@ -57,27 +64,52 @@ class Patience:
 
     def keep_trying(self, action: Callable[[], T]) -> T:
         """Return what `action` returns; raises StoreUnreachable once patience is over, Interrupted on a stop."""
-        pause = _FIRST_PAUSE_SECONDS
+        pause = _FIRST_PAUSE_SECONDS / 2
         while True:
             try:
                 result = action()
             except StoreUnreachable as error:
-                if self.is_over:
+                if self._left() <= 0:
                     raise
                 self.waiting(error)
+                pause = _FIRST_PAUSE_SECONDS if self._moved else min(2 * pause, _LONGEST_PAUSE_SECONDS)
+                self._moved = False
                 self._pause(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE_SECONDS)
             else:
                 self.waiting(None)
                 return result
 
     def _pause(self, seconds: float) -> None:
-        """Wait, with jitter so that several runs don't knock at once, but not past the deadline."""
+        """Wait, with jitter so that several runs don't knock at once, but not past the last try."""
         seconds *= random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
-        if self._deadline is not None:
-            seconds = min(seconds, max(0.05, self._deadline - time.monotonic()))
-        if self.stop.wait(seconds):
+        if self.stop.wait(min(seconds, self._left())):
             raise Interrupted("The upload was interrupted.")
+
+    def _left(self) -> float:
+        """Return the seconds until the last try is to begin; none are left where it has begun."""
+        if self._deadline is None:
+            return math.inf
+        return self._deadline - min(_LAST_TRY_SECONDS, self.seconds / 10) - time.monotonic()
+
+
+@dataclass
+class Furthest:
+    """Tells `made_progress` of each step that gets further than all tries before: a try that fails is no progress."""
+
+    made_progress: Callable[[], None]
+    _here: int = 0
+    _best: int = 0
+
+    def begin(self) -> None:
+        """Begin another try."""
+        self._here = 0
+
+    def step(self) -> None:
+        """Take note that one more part of this try got through."""
+        self._here += 1
+        if self._here > self._best:
+            self._best = self._here
+            self.made_progress()
 
 
 @dataclass
@@ -91,7 +123,12 @@ class UploadStage:
     workers: int
     stop: threading.Event
     woken: threading.Event = field(default_factory=threading.Event)
+    _at_once: int = field(init=False)  # fewer after a failure, one more after each success, up to `workers`
+    _furthest: dict[str, Furthest] = field(default_factory=dict, init=False)  # of what was tried and is not sent yet
     _done_up_to: int = field(default=0, init=False)  # every derivative with this number or a smaller one is sent
+
+    def __post_init__(self) -> None:
+        self._at_once = self.workers
 
     def run(self, store: "Store", more_to_come: Callable[[], bool]) -> None:
         """Upload what is pending, until nothing is and no more will come.
@@ -136,12 +173,15 @@ class UploadStage:
                 else:
                     error = error or failed
         if error:
+            self._at_once = max(1, self._at_once // 2)  # a store or a network that has too much to do gets less
             raise error
         return idle
 
     def _send_off(self, store: "Store", pool: ThreadPoolExecutor, flying: dict[Future[None], Derivative]) -> None:
-        most = 2 * self.workers
-        if len(flying) > self.workers:
+        enough = most = self._at_once
+        if self._at_once == self.workers:  # all goes well: the next ones wait in the pool, so that no thread waits
+            enough, most = self.workers + 1, 2 * self.workers
+        if len(flying) >= enough:
             return
         keys = {derivative.s3_key for derivative in flying.values()}
         pending = self.catalog.pending_uploads(
@@ -154,6 +194,8 @@ class UploadStage:
                 flying[pool.submit(self._put, store, derivative)] = derivative
 
     def _put(self, store: "Store", derivative: Derivative) -> None:
+        furthest = self._furthest.setdefault(derivative.s3_key, Furthest(self.patience.made_progress))
+        furthest.begin()
         places = {"share": self.session.share_image, "thumb": self.session.thumbnail}
         store.put(
             derivative.s3_key,
@@ -162,7 +204,9 @@ class UploadStage:
             size_bytes=derivative.size_bytes,
             content_type="image/jpeg",
             cache_control=PICTURE_CACHE_CONTROL,
+            part_sent=furthest.step,
         )
+        self._furthest.pop(derivative.s3_key, None)
 
     def _make_anew(self, derivative: Derivative, error: FileFailed) -> None:
         """A derivative is not on disk as it was recorded: its original, which is safe, gets new ones."""
@@ -173,6 +217,7 @@ class UploadStage:
     def _record(self, store: "Store", uploaded: list[Derivative]) -> None:
         if uploaded:
             self.patience.made_progress()
+            self._at_once = min(self.workers, self._at_once + len(uploaded))
             self.catalog.record_uploaded(
                 store.identity, [(each.s3_key, each.sha256, each.size_bytes) for each in uploaded]
             )
@@ -182,8 +227,9 @@ class UploadStage:
 def refill(session: Session, catalog: Catalog, store: "Store") -> bool:
     """Forget uploads that the store does not have as we sent them; return whether any were missing.
 
-    A store that does not let us list is believed.
+    What was cut off in the middle of an upload is removed from there. A store that does not let us list is believed.
     """
+    store.abort_unfinished(session.key_prefix)
     present = store.listing(session.key_prefix)
     if present is None:
         return False

@@ -9,6 +9,15 @@ need chromium chromium
 need exiftool libimage-exiftool-perl
 need djpeg libjpeg-turbo-progs
 need openssl openssl
+need zbarimg zbar-tools
+need gcc "gcc libc6-dev"
+need systemd-analyze systemd
+need faketime faketime
+if [ "$(id -u)" -eq 0 ]; then # who else may mount a disk or a card
+    need mkfs.ext4 e2fsprogs
+    need mkfs.xfs xfsprogs
+    need fusermount3 fuse3
+fi
 [ -n "$packages" ] || exit 0
 
 if ! command -v apt-get >/dev/null 2>&1; then

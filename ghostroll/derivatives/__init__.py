@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _REDUCING_GAP = 2.0
 # What a filesystem says where only the name is at fault.
 _NAME_ERRORS = frozenset((errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL))
+# The same, where `a.png` becomes the `a.jpg` that is also the name of a directory, or the other way round.
+_MEETING_ERRORS = frozenset((errno.EEXIST, errno.ENOTDIR, errno.EISDIR))
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ def _put(content: bytes, final: Path, temporary_directory: Path) -> None:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in _NAME_ERRORS:
             raise FileFailed("its name is too long, or not one for this disk") from error
+        if isinstance(error, OSError) and error.errno in _MEETING_ERRORS:
+            raise FileFailed("its name meets that of a directory with pictures") from error
         raise
 
 

@@ -8,7 +8,7 @@ import os
 from io import BytesIO
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, JpegImagePlugin
 
 from ghostroll.errors import FileFailed
 
@@ -16,6 +16,18 @@ _END_OF_IMAGE = b"\xff\xd9"
 _MOST_CHECKED_BYTES = 64 << 20
 # What a file ends with that was given its place on the card, but not its content: zeros, or erased flash.
 _UNWRITTEN = (bytes(16), b"\xff" * 16)
+
+
+class _Jpeg(JpegImagePlugin.JpegImageFile):
+    """A JPEG whose metadata is not looked at when it is opened: damaged, it would cost the picture."""
+
+    def _read_dpi_from_exif(self) -> None:
+        pass
+
+
+def opened(file: BinaryIO) -> Image.Image:
+    """Open a JPEG, or the first picture of several in one file; raises SyntaxError where there is none."""
+    return _Jpeg(file)
 
 
 def draft(image: Image.Image, long_edge: int) -> tuple[float, float, float, float] | None:
@@ -68,7 +80,7 @@ def _loaded_if_whole(file: BinaryIO, long_edge: int) -> Image.Image | None:
 
 
 def _decoded(data: bytes, long_edge: int) -> Image.Image:
-    image = Image.open(BytesIO(data + _END_OF_IMAGE), formats=["JPEG"])
+    image = opened(BytesIO(data + _END_OF_IMAGE))
     draft(image, long_edge)
     image.load()
     return image

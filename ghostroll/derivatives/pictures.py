@@ -36,7 +36,6 @@ _NEW_SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 330, 50706
 
 # Where Pillow finds each format; named, so that it does not load all its fifty plugins to look for it.
 _PLUGINS = {
-    "JPEG": "PIL.JpegImagePlugin",
     "PNG": "PIL.PngImagePlugin",
     "TIFF": "PIL.TiffImagePlugin",
     "WEBP": "PIL.WebPImagePlugin",
@@ -143,6 +142,8 @@ def _heif_orientation(file: BinaryIO, image: Image.Image) -> int | None:
 
 
 def _open(file: BinaryIO, coding: str) -> Image.Image:
+    if coding == "JPEG":
+        return jpegs.opened(file)
     if coding == "HEIF":
         import pillow_heif  # noqa: PLC0415 - large, and only phones and some cameras need it
 

@@ -42,7 +42,7 @@ Renderer = Callable[[Task, Recipe], Rendered]
 
 
 def main() -> None:
-    """Answer tasks until stdin ends."""
+    """Answer tasks until stdin ends, or nobody is left to hear."""
     renderer, recipe, memory_bytes = sys.argv[1:]
     answers = _quiet()
     _confine(int(memory_bytes))
@@ -50,10 +50,11 @@ def main() -> None:
         importlib.import_module(module)
     render: Renderer = pkgutil.resolve_name(renderer)
     _lift_guards()
-    os.write(answers, READY)
-    for line in sys.stdin.buffer:
-        answer = _answer(render, _decode_task(line), Recipe(**json.loads(recipe)))
-        os.write(answers, json.dumps(answer).encode() + b"\n")
+    with contextlib.suppress(BrokenPipeError):  # the run was killed
+        os.write(answers, READY)
+        for line in sys.stdin.buffer:
+            answer = _answer(render, _decode_task(line), Recipe(**json.loads(recipe)))
+            os.write(answers, json.dumps(answer).encode() + b"\n")
 
 
 def _answer(render: Renderer, task: Task, recipe: Recipe) -> dict[str, Any]:

@@ -7,7 +7,7 @@ FileFailed where only this one object is at fault.
 
 import os
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,10 +19,10 @@ from ghostroll.endpoint import StoreEndpoint
 from ghostroll.errors import ConfigurationError, CredentialsRefused, FileFailed
 from ghostroll.log import logger
 from ghostroll.presign import Presigner
-from ghostroll.store.answers import not_a_store
+from ghostroll.store.answers import looks_like_a_page, not_a_store
 from ghostroll.store.client import Connection, connect, connect_embedded
 from ghostroll.store.fetching import fetch
-from ghostroll.store.sending import Upload
+from ghostroll.store.sending import Upload, abort_unfinished
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -70,7 +70,7 @@ class Store:
     ) -> None:
         """Upload `body`, which has this SHA-256 (hex) and size, or nothing at all.
 
-        A large file goes in parts, and `part_sent` is called after each.
+        `part_sent` is called as more of it gets through: after each part of a large file, and every few seconds.
         Raises FileFailed when the body cannot be read or is not what the checksum says.
         """
         headers = {"ContentType": content_type, "CacheControl": cache_control}
@@ -85,6 +85,13 @@ class Store:
                 upload.send_file(file)
         except OSError as error:
             raise FileFailed(f"Cannot read {body.name}: {error.strerror}.") from error
+
+    def delete(self, key: str) -> None:
+        """Remove an object, or do nothing where there is none; raises as every request does."""
+        with self._guard():
+            answer = self._client.delete_object(Bucket=self._connection.bucket, Key=key)
+        if looks_like_a_page(answer):
+            raise not_a_store(self._connection.address)
 
     def settle(self) -> None:
         """Make what was put survive a power cut, where that is ours to do: the embedded store does not flush."""
@@ -108,6 +115,18 @@ class Store:
             logger.info("The bucket may not be listed; the catalog alone knows what was uploaded (%s)", error)
             return None
         return found
+
+    def abort_unfinished(self, prefix: str) -> None:
+        """Abort the multipart uploads that were cut off, of keys that begin with `prefix`, where we may."""
+        abort_unfinished(self._connection, prefix)
+
+    def now(self) -> datetime:
+        """Return the time as the store has it, which is what links are signed with; asks where it never answered."""
+        clock = self._connection.clock
+        if not clock.is_known:
+            with suppress(CredentialsRefused), self._guard():
+                self._client.head_bucket(Bucket=self._connection.bucket)
+        return clock.now()
 
     def presigner(self, expires_seconds: int, now: datetime) -> Presigner:
         """Return what signs GET links that are valid for `expires_seconds` from `now`."""

@@ -4,6 +4,7 @@ Source of the codes: Amazon S3 API reference, "Error responses".
 """
 
 import re
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http import HTTPStatus
@@ -38,6 +39,10 @@ _PORTAL_HINT = (
     "Something else answers in its place: a network that wants a login page first, or a wrong s3_endpoint_url. "
     "The photos are saved and are shared as soon as the store answers."
 )
+_NAME_HINT = (
+    "There is no network yet, or s3_endpoint_url or s3_region is wrong. "
+    "The photos are saved and are shared as soon as the store answers."
+)
 
 
 @contextmanager
@@ -53,7 +58,7 @@ def in_our_words(store: str, bucket: str) -> Iterator[None]:
     except BotoCoreError as error:
         raise _of_client(store, error) from error
     except HTTPError as error:
-        raise _unreachable(store, type(error).__name__) from error
+        raise _unreachable(store, "the connection broke off") from error
 
 
 def of_answer(store: str, bucket: str, answer: Mapping[str, Any]) -> GhostrollError:
@@ -69,6 +74,9 @@ def of_answer(store: str, bucket: str, answer: Mapping[str, Any]) -> GhostrollEr
         return ConfigurationError(f"s3_bucket: there is no bucket named {bucket} at {store}.")
     if code in _WRONG_REGION or (region and status in (301, 400)):
         return _wrong_region(bucket, region, text)
+    # The client makes a 500 of a 200 that it cannot read; what is greater comes from gateways, whose errors are pages.
+    if (not code or code.isdigit()) and status <= HTTPStatus.INTERNAL_SERVER_ERROR and looks_like_a_page(answer):
+        return not_a_store(store, status)
     return _of_code(code, status, store, what, text)
 
 
@@ -83,7 +91,7 @@ def _of_code(code: str, status: int, store: str, what: str, text: str) -> Ghostr
     elif code == "NoSuchKey":
         found = NotSharedYet(f"The store does not have the object: {what}.")
     elif code in _TRY_LATER or (status >= HTTPStatus.INTERNAL_SERVER_ERROR and code != "NotImplemented"):
-        found = _unreachable(store, what)
+        found = StoreUnreachable(f"The store {store} cannot take anything at the moment ({what}).")
     elif not code or code.isdigit():
         found = not_a_store(store, status)
     else:
@@ -94,6 +102,12 @@ def _of_code(code: str, status: int, store: str, what: str, text: str) -> Ghostr
 def not_a_store(store: str, status: int = HTTPStatus.OK) -> StoreUnreachable:
     """Return the error for an answer that no S3 store would give."""
     return StoreUnreachable(f"{store} does not answer like an S3 store (HTTP {int(status)}).", hint=_PORTAL_HINT)
+
+
+def looks_like_a_page(answer: Mapping[str, Any]) -> bool:
+    """Tell whether an answer, in botocore's form, brought something to be read by people: no store's success does."""
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("content-type", "")).startswith("text/html")
 
 
 def _wrong_region(bucket: str, region: str | None, text: str) -> ConfigurationError:
@@ -113,7 +127,7 @@ def _of_client(store: str, error: Exception) -> GhostrollError:
     if isinstance(error, names.SSLError):
         return StoreUnreachable(f"No safe connection to {store}: {_plain(error)}.", hint=_PORTAL_HINT)
     if isinstance(error, names.HTTPClientError | names.ConnectionError):
-        return _unreachable(store, type(error).__name__)
+        return _out_of_reach(store, error)
     if isinstance(error, ResponseParserError):
         return not_a_store(store)
     if isinstance(
@@ -129,8 +143,25 @@ def _of_client(store: str, error: Exception) -> GhostrollError:
     return ConfigurationError(f"The store cannot be used as configured: {_plain(error)}.")
 
 
-def _unreachable(store: str, why: str) -> StoreUnreachable:
-    return StoreUnreachable(f"The store {store} is out of reach ({why}).")
+def _out_of_reach(store: str, error: Exception) -> StoreUnreachable:
+    """Return the error for a request that got no answer."""
+    from botocore import exceptions as names  # noqa: PLC0415 - slow to import
+    from urllib3.exceptions import NameResolutionError  # noqa: PLC0415
+
+    cause = getattr(error, "kwargs", {}).get("error")
+    if isinstance(cause, NameResolutionError | socket.gaierror):
+        return _unreachable(store, "its name is not known here", hint=_NAME_HINT)
+    if isinstance(error, names.ProxyConnectionError):
+        return _unreachable(store, "the proxy on the way does not let us through")
+    if isinstance(error, names.EndpointConnectionError):
+        return _unreachable(store, "nobody answers there")
+    if isinstance(error, names.ConnectTimeoutError | names.ReadTimeoutError):
+        return _unreachable(store, "no answer in time")
+    return _unreachable(store, "the connection broke off")
+
+
+def _unreachable(store: str, why: str, hint: str = "") -> StoreUnreachable:
+    return StoreUnreachable(f"The store {store} is out of reach ({why}).", hint=hint)
 
 
 def _plain(error: Exception) -> str:

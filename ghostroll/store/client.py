@@ -12,12 +12,17 @@ from ghostroll.config import Settings
 from ghostroll.endpoint import StoreEndpoint
 from ghostroll.errors import ConfigurationError, CredentialsRefused
 from ghostroll.store.answers import in_our_words, of_answer
+from ghostroll.store.clock import StoreClock, sign_by
+from ghostroll.store.wire import send_without_hoarding
 
 if TYPE_CHECKING:
     import boto3
     from types_boto3_s3.client import S3Client
 
-_CONNECT_TIMEOUT_SECONDS = 5
+# Also for each block of a body that is sent (urllib3 knows but one timeout until the answer is awaited): many times
+# what a block takes where eight of them share 0.2 Mbit/s.
+_CONNECT_TIMEOUT_SECONDS = 15
+# From the last block to the answer: what the system's buffers still hold must get through first.
 _READ_TIMEOUT_SECONDS = 60
 # Of one request, the first included: our own loops know better when to try again.
 _ATTEMPTS = 2
@@ -36,6 +41,7 @@ class Connection:
     bucket: str
     region: str
     identity: str
+    clock: StoreClock
     secrets: Callable[[], tuple[str, str, str | None]]
     secrets_expire_at: Callable[[], datetime | None]
     public_url: str | None = None
@@ -59,14 +65,17 @@ def connect_embedded(settings: Settings, endpoint: StoreEndpoint) -> Connection:
     """Return a connection to the embedded store."""
     import boto3  # noqa: PLC0415 - slow to import
 
+    clock = StoreClock()
     with in_our_words(endpoint.local_url, endpoint.bucket):
         session = boto3.Session(aws_access_key_id=endpoint.access_key, aws_secret_access_key=endpoint.secret_key)
         client = _client(session, settings, endpoint.region, endpoint.local_url, "path", proxies={})
+        sign_by(clock, client)
     return Connection(
         client=client,
         bucket=endpoint.bucket,
         region=endpoint.region,
         identity=endpoint.identity,
+        clock=clock,
         secrets=lambda: (endpoint.access_key, endpoint.secret_key, None),
         secrets_expire_at=lambda: None,
         public_url=endpoint.url,
@@ -77,6 +86,7 @@ def connect(settings: Settings, bucket: str) -> Connection:
     """Return a connection to the configured bucket, with what boto3 finds of credentials and configuration."""
     import boto3  # noqa: PLC0415 - slow to import
 
+    clock = StoreClock()
     with in_our_words(settings.s3_endpoint_url or "Amazon S3", bucket):
         session = boto3.Session()
         credentials = session.get_credentials()
@@ -87,6 +97,7 @@ def connect(settings: Settings, bucket: str) -> Connection:
         if region is None and _is_amazon(client):
             region = _region_of(client, bucket)
             client = _addressed(session, settings, region, bucket)
+        sign_by(clock, client)
 
     def secrets() -> tuple[str, str, str | None]:
         with in_our_words(client.meta.endpoint_url, bucket):
@@ -100,6 +111,7 @@ def connect(settings: Settings, bucket: str) -> Connection:
         bucket=bucket,
         region=client.meta.region_name,
         identity=f"{client.meta.endpoint_url}/{bucket}",
+        clock=clock,
         secrets=secrets,
         # botocore tells nobody but itself; credentials that are not refreshed have no such moment.
         secrets_expire_at=lambda: getattr(credentials, "_expiry_time", None),
@@ -143,6 +155,7 @@ def _client(
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
         max_pool_connections=settings.upload_workers + 2,
     )
+    send_without_hoarding()
     try:
         client = session.client("s3", region_name=region, endpoint_url=endpoint_url, config=config)
     except ValueError as error:

@@ -2,12 +2,13 @@
 
 import os
 import ssl
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from contextlib import suppress
 from http.client import HTTPException
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
@@ -15,6 +16,10 @@ from ghostroll.errors import StoreUnreachable
 from ghostroll.store.answers import of_answer
 
 _TIMEOUT_SECONDS = 20
+# Of the whole body, and its most: nothing that drips or never ends is a page of ours.
+_BODY_SECONDS = 120
+_BODY_BYTES_MOST = 64 << 20
+_BLOCK_BYTES = 64 << 10
 
 
 def fetch(url: str, bucket: str, *, through_proxy: bool = True) -> bytes:
@@ -24,14 +29,23 @@ def fetch(url: str, bucket: str, *, through_proxy: bool = True) -> bytes:
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity"})  # noqa: S310 - http or https
     try:
         with _opener(through_proxy=through_proxy).open(request, timeout=_TIMEOUT_SECONDS) as answer:
-            body: bytes = answer.read()
-            return body
+            return _body(answer)
     except urllib.error.HTTPError as error:
         with error:
             headers = {name.lower(): value for name, value in error.headers.items()}
-            raise of_answer(address, bucket, _parsed(error.code, headers, error.read())) from None
+            raise of_answer(address, bucket, _parsed(error.code, headers, error.read(_BLOCK_BYTES))) from None
     except (OSError, HTTPException) as error:
         raise StoreUnreachable(f"The link does not open: {address} is out of reach ({error}).") from error
+
+
+def _body(answer: IO[bytes]) -> bytes:
+    deadline = time.monotonic() + _BODY_SECONDS
+    got = bytearray()
+    while block := answer.read(_BLOCK_BYTES):
+        got += block
+        if len(got) > _BODY_BYTES_MOST or time.monotonic() > deadline:
+            raise TimeoutError("the answer does not end")
+    return bytes(got)
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):

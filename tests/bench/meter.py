@@ -100,7 +100,8 @@ def measure(
     sampler = _Sampler(process.pid, other, watch)
     sampler.start()
     assert process.stdout is not None
-    output = process.stdout.read()
+    with process.stdout as stdout:
+        output = stdout.read()
     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
     wall_seconds = time.monotonic() - started
     # Until it is waited for, the ended process still has its account, and that of those it waited for.

@@ -13,11 +13,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from conftest import PHONE, Visit, Visitor
 from PIL import Image
 from playwright.sync_api import expect
 from sample_photos import draw
 
+from conftest import PHONE, Visit, Visitor
 from ghostroll.embedded.weed import free_ports
 
 GHOSTROLL = Path(sys.executable).with_name("ghostroll")

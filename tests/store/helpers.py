@@ -270,7 +270,7 @@ def tree(directory: Path) -> dict[str, str]:
 
 
 # What tells one session from another, and not what was saved.
-_OF_ITS_OWN = ("index.html", "index.s3.html", "share.txt", "share-qr.png", "ghostroll.log")
+_OF_ITS_OWN = ("index.html", "index.s3.html", "share.txt", "share-qr.png", "ghostroll.log", ".catalog.jsonl.gz")
 
 
 def lasting(session: Path) -> dict[str, str]:

@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import subprocess
-import time
 import zipfile
 from dataclasses import dataclass
 from html.parser import HTMLParser
@@ -15,7 +14,6 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
-import psutil
 import pytest
 from helpers import (
     PHOTOS,
@@ -282,34 +280,6 @@ def test_a_directory_that_is_too_deep_costs_only_itself(appliance: Appliance) ->
     kept = sha256(deep / "IMG_0002.JPG") in found
     assert kept or ended.document["failed"], "kept, or said"
     assert kept or not appliance.status["card"]["safe_to_format"]
-
-
-def test_thousands_of_files_take_no_more_memory(appliance: Appliance, served: "Served") -> None:
-    folder = appliance.root / "card" / "DCIM" / "100CANON"
-    small = save_photo(folder / "IMG_0000.JPG", 1, (60, 40)).read_bytes()
-    for number in range(1, 3000):
-        (folder / f"IMG_{number:04}.JPG").write_bytes(small + f"{number}".encode())
-    started = time.monotonic()
-    child = appliance.start("run", "--volume", str(appliance.root / "card"), "--json")
-    process = psutil.Process(child.pid)
-    peak = 0
-    while child.poll() is None:
-        peak = max(peak, process.memory_info().rss)
-        time.sleep(0.2)
-    ended = appliance.end(child)
-    print(f"3,000 files: {time.monotonic() - started:.1f} s, {peak >> 20} MiB")  # noqa: T201 - shown by `pytest -rP`
-    assert ended.code == 0, ended.err
-    document = ended.document
-    assert (document["new"], document["derived"], document["failed"]) == (3000, 3000, [])
-    assert set(tree(Path(document["session_dir"]) / "originals").values()) == set(tree(folder).values())
-    assert len(objects(served, f"sessions/{document['session_id']}/")) == 2 * 3000 + 2
-    assert get(document["url"]).status == 200
-    assert peak < 300 << 20
-    # Known, all of them are looked through in no time.
-    again = appliance.call("run", "--volume", str(appliance.root / "card"), "--json")
-    assert (again.code, again.document["skipped"]) == (0, 3000)
-    print(f"and again: {again.seconds:.1f} s")  # noqa: T201
-    assert again.seconds < 30
 
 
 # Real files

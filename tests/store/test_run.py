@@ -177,7 +177,9 @@ def test_the_card_is_as_it_was(shared: Shared) -> None:
 def test_a_session_holds_what_it_should_and_nothing_else(shared: Shared) -> None:
     originals = {f"originals/{name}" for name in [*PHOTOS, *OTHERS, "DCIM/100CANON/SCREEN.PNG"]}
     derived = {f"derived/{role}/{name}" for role in ("share", "thumbs") for name in NAMES}
-    others = "share.zip index.html index.s3.html share.txt share-qr.png SHA256SUMS ghostroll.log".split()
+    others = (
+        "share.zip index.html index.s3.html share.txt share-qr.png SHA256SUMS ghostroll.log .catalog.jsonl.gz".split()
+    )
     assert set(tree(shared.session)) == originals | derived | {*others}
     assert left_overs(shared.appliance.base) == []
 

@@ -149,11 +149,7 @@ def test_a_server_that_is_down_is_noticed_quickly(served: "Served") -> None:
     store.close()
 
 
-def test_a_store_that_may_not_be_listed_says_so_once(
-    served: "Served", caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(logging.getLogger("ghostroll"), "propagate", True)
-    monkeypatch.setattr(logging.getLogger("ghostroll"), "handlers", [])
+def test_a_store_that_may_not_be_listed_says_so_once(served: "Served", caplog: pytest.LogCaptureFixture) -> None:
     store = Store.open(served.settings, endpoint=replace(served.endpoint, secret_key="wrong"))
     with caplog.at_level(logging.INFO, "ghostroll"):
         assert store.listing("a/") is None

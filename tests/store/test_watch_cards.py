@@ -1,15 +1,31 @@
 """`ghostroll watch`: cards come and go, and the loop goes on."""
 
+import gzip
+import json
 import shutil
 import signal
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import Appliance, connected, get, make_card, save_noise, save_photo, sha256, tree, wait_until
+from helpers import (
+    Appliance,
+    connected,
+    get,
+    links,
+    make_appliance,
+    make_card,
+    save_noise,
+    save_photo,
+    sha256,
+    tree,
+    wait_until,
+)
 
+from ghostroll.embedded.lan import Door
 from ghostroll.embedded.weed import free_ports
 
 if TYPE_CHECKING:
@@ -161,6 +177,20 @@ def test_a_store_out_of_reach_does_not_keep_the_next_card_waiting(appliance: App
     watching.end()
 
 
+def test_a_session_that_waits_is_shared_as_soon_as_the_store_answers_again(
+    appliance: Appliance, served: "Served"
+) -> None:
+    port = free_ports(1)[0]
+    card = make_card(appliance.root / "media" / "auto-import", range(2))
+    watching = Watching(appliance, GHOSTROLL_S3_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+    watching.wait_for("The photos are saved. `ghostroll resume`")
+    with closing(Door(port, int(served.endpoint.local_url.rpartition(":")[2]))):
+        watching.wait_for("The store answers again.")
+        watching.wait_for("The link to ")
+        watching.end()
+    assert sorted(tree(appliance.sessions()[0] / "originals").values()) == sorted(map(sha256, card.rglob("*.JPG")))
+
+
 def test_it_ends_soon_in_the_midst_of_a_card_and_goes_on_at_the_next_start(appliance: Appliance) -> None:
     card = make_card(appliance.root / "media" / "auto-import", range(12), (2000, 1333))
     watching = Watching(appliance)
@@ -171,3 +201,22 @@ def test_it_ends_soon_in_the_midst_of_a_card_and_goes_on_at_the_next_start(appli
     (session,) = appliance.sessions()
     assert sorted(tree(session / "originals").values()) == sorted(sha256(path) for path in card.rglob("*.JPG"))
     again.end()
+
+
+def test_links_of_the_embedded_store_are_signed_anew_when_its_address_changes(tmp_path: Path) -> None:
+    appliance = make_appliance(tmp_path, GHOSTROLL_STORE_PORT=str(free_ports(1)[0]))
+    (tmp_path / "media").mkdir()
+    try:
+        first = appliance.run(make_card(tmp_path / "card", range(2)))
+        watching = Watching(appliance, GHOSTROLL_STORE_HOST="localhost")
+        watching.wait_for("links are signed anew")
+        watching.wait_for("The link to 2 pictures works")
+        (listed,) = json.loads(appliance.call("sessions", "--json").out)
+        assert first["url"].startswith("http://127.0.0.1:")
+        assert listed["url"].startswith("http://localhost:")
+        page = get(listed["url"])
+        assert page.status == 200
+        assert {get(link).status for link in links(gzip.decompress(page.body).decode()) if "X-Amz" in link} == {200}
+        watching.end()
+    finally:
+        appliance.kill_all()

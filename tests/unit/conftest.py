@@ -6,9 +6,11 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from ghostroll import board
 from ghostroll.card import Scan, Volume, find_volume, scan
@@ -17,6 +19,14 @@ from ghostroll.ingest import Ingest
 from ghostroll.plan import Plan, PlannedFile, make_plan
 from ghostroll.record import StatusRecord
 from ghostroll.session import Session
+
+# A machine may be busy; what takes longer than this hangs.
+_DEADLINE = timedelta(seconds=20)
+# The same examples each time, so that a test fails for what was changed and nothing else ...
+settings.register_profile("quick", max_examples=100, derandomize=True, deadline=_DEADLINE)
+# ... and for whoever looks for more: `HYPOTHESIS_PROFILE=long pytest tests/unit -k fuzz`.
+settings.register_profile("long", max_examples=3000, deadline=_DEADLINE)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 # 2026-06-01 12:00:00 UTC: an even second, as FAT keeps them.
 TAKEN_NS = 1_780_315_200 * 10**9

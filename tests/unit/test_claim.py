@@ -1,5 +1,6 @@
 """Working on a session: alone, and never at the price of a file."""
 
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -77,13 +78,9 @@ def test_an_empty_session_is_taken_back_whole(run: Run, session: Session) -> Non
 
 
 def test_a_session_whose_directory_is_gone_is_given_up_once(run: Run, session: Session) -> None:
-    photo = write(session.originals / "DCIM/a.JPG", b"a whole photo")
+    write(session.originals / "DCIM/a.JPG", b"a whole photo")
     adopt_originals(run, session)
-    photo.unlink()
-    for directory in (session.originals / "DCIM", session.originals):
-        directory.rmdir()
-    session.checksums.unlink()
-    session.directory.rmdir()
+    shutil.rmtree(session.directory)
     assert not can_be_finished(run.catalog, session)
     assert run.catalog.unfinished_sessions() == []
 
@@ -127,3 +124,23 @@ def test_rendering_that_breaks_does_not_keep_the_card_from_being_saved(
     with pytest.raises((RuntimeError, GhostrollError)):
         pipeline.run_pipeline(run, volume)
     assert len(run.catalog.copies_of_card(volume.card_id)) == 60
+
+
+def test_a_session_that_another_run_just_begins_is_not_taken_for_dead(run: Run, session: Session) -> None:
+    run.catalog.create_session("begun", card_id="uuid:1", card_label="CARD")
+    begun = replace(session, session_id="begun")
+    threading.Timer(0.3, begun.directory.mkdir).start()
+    assert not can_be_finished(run.catalog, begun)
+    assert run.catalog.session("begun") is not None
+
+
+def test_a_session_that_a_crash_left_without_a_directory_is_forgotten(run: Run, session: Session) -> None:
+    run.catalog.create_session("begun", card_id="uuid:1", card_label="CARD")
+    assert not can_be_finished(run.catalog, replace(session, session_id="begun"))
+    assert run.catalog.session("begun") is None
+
+
+def test_an_empty_session_whose_log_cannot_be_removed_is_taken_back_all_the_same(run: Run, session: Session) -> None:
+    (session.directory / "ghostroll.log").mkdir(parents=True)  # unlink(2) refuses it, for root too
+    discard(run, session)
+    assert run.catalog.session("shoot") is None

@@ -250,3 +250,13 @@ def test_a_file_where_a_directory_should_be_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         durable.make_directory(tmp_path / "file")
+
+
+def test_a_temporary_file_lies_where_its_owner_looks_for_left_overs(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(FileNotFoundError, match="missing"):
+        durable.write_lightly(tmp_path / "file", b"content", by_way_of=missing)
+    missing.mkdir()
+    durable.write_lightly(tmp_path / "file", b"content", by_way_of=missing)
+    assert (tmp_path / "file").read_bytes() == b"content"
+    assert list(missing.iterdir()) == []

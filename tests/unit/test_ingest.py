@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,7 @@ def corrupt_copies(monkeypatch: pytest.MonkeyPatch, spoil: Callable[[Path, int],
     read_back = durable.sha256_from_disk
     seen: list[Path] = []
 
-    def faulty(path: Path) -> tuple[str, bool]:
+    def faulty(path: Path, *_: object) -> tuple[str, bool]:
         seen.append(path)
         if spoil(path, seen.count(path)):
             content = bytearray(path.read_bytes())
@@ -666,3 +666,22 @@ def test_the_known_files_of_a_card_that_did_not_change_are_not_read_again(bench:
     sized(bench, 3)
     bench.save(volume=volume)
     assert changed_files(volume, bench.plan(volume).known, bench.stop) == []
+
+
+def test_a_stop_before_the_last_file_is_safe_is_no_end(bench: "Bench", monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.card.write("DCIM/100/A.JPG", b"picture")
+    ingest = bench.ingest()
+    in_place = durable.move_into_place
+
+    def stopped_meanwhile(moves: Iterable[tuple[Path, Path]]) -> None:
+        in_place(moves)
+        bench.stop.set()
+
+    monkeypatch.setattr(durable, "move_into_place", stopped_meanwhile)
+    try:
+        ingest.read(bench.plan().to_read)
+        with pytest.raises(Interrupted):
+            ingest.finish()
+    finally:
+        ingest.close()
+    assert not bench.catalog.originals(bench.session.session_id)

@@ -3,7 +3,6 @@ import os
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,8 @@ log.logger.debug("unheard")
 
 
 @pytest.fixture(autouse=True)
-def _quiet() -> Iterator[None]:
-    before = logger.handlers[:], logger.level, logger.propagate
+def _quiet() -> None:
     logger.handlers[:] = [logging.NullHandler()]
-    logger.setLevel(logging.DEBUG)
-    yield
-    logger.handlers[:], logger.level, logger.propagate = before
 
 
 @given(any_text)
@@ -95,3 +90,20 @@ def test_a_session_without_a_line_has_no_log(tmp_path: Path) -> None:
     with log.also_to(tmp_path / "ghostroll.log"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_log_that_cannot_be_opened_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup()
+    with log.also_to(tmp_path / "missing" / "ghostroll.log"):
+        logger.info("A line.")
+    assert "missing/ghostroll.log cannot be written: No such file or directory." in capsys.readouterr().err
+
+
+def test_a_full_disk_costs_the_session_log_alone_and_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    log.setup()
+    with log.also_to(Path("/dev/full")):
+        for number in range(3):
+            logger.info("Line %d.", number)
+    lines = [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()]
+    reason = "The log /dev/full cannot be written: No space left on device."
+    assert sorted(lines) == sorted(["Line 0.", reason, "Line 1.", "Line 2."])

@@ -98,3 +98,11 @@ def test_plain_text_stays_as_it_is(text: str) -> None:
 
 def test_letters_with_marks_lose_them() -> None:
     assert ascii_fold("Señor Ångström is waiting…") == "Senor Angstrom is waiting..."
+
+
+def test_progress_that_no_count_shows_feeds_the_watchdog_but_not_at_every_step(
+    manager: Manager, notifier: Notifier
+) -> None:
+    for _ in range(50):
+        notifier.alive()
+    assert manager.heard() == [["WATCHDOG=1"]]

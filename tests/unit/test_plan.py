@@ -253,3 +253,14 @@ def test_an_empty_card_needs_nothing(bench: "Bench") -> None:
     plan = make_plan(volume, replace(bench.card.scan(), files=()), bench.catalog)
     assert (plan.to_read, plan.known, plan.bytes_to_read, plan.bytes_to_derive) == ((), (), 0, 0)
     assert isinstance(bench.card.scan(), Scan)
+
+
+def test_a_picture_is_not_called_like_a_directory_of_another() -> None:
+    names = named("DCIM/a.png", "DCIM/a.jpg/b.jpg")
+    assert names == {"DCIM/a.png": "DCIM/a.png.jpg", "DCIM/a.jpg/b.jpg": "DCIM/a.jpg/b.jpg"}
+
+
+def test_a_directory_with_a_name_too_long_for_us_costs_no_picture() -> None:
+    long = "ä" * 200
+    (name,) = named(f"DCIM/{long}/b.jpg").values()
+    assert all(len(part.encode()) <= 255 for part in name.split("/"))

@@ -73,7 +73,7 @@ class TestTwoFiles:
         self, bench: "Bench", verdict: Callable[..., CardStatus]
     ) -> None:
         card = verdict()
-        assert (card.state, card.safe_to_format) == (CardState.SAFE, True)
+        assert (card.state, card.safe_to_format, card.reason) == (CardState.SAFE, True, None)
         row = bench.catalog.session(bench.session.session_id)
         assert row is not None
         assert (row.state, row.card_read) == (SessionState.INGESTED, True)
@@ -98,10 +98,36 @@ class TestTwoFiles:
     def test_a_copy_that_was_not_read_back_is_not_enough(self, verdict: Callable[..., CardStatus]) -> None:
         card = verdict(verify=False)
         assert (card.state, card.safe_to_format) == (CardState.SAFE, False)
+        assert card.reason == "The copies were not verified."
+
+    def test_one_copy_that_was_not_read_back_is_enough_to_keep_the_card(
+        self, bench: "Bench", verdict: Callable[..., CardStatus]
+    ) -> None:
+        verdict()
+        bench.card.write("DCIM/c.JPG", b"c")
+        assert verdict(verify=False).reason == "1 copy was not verified."
+
+    def test_copies_in_memory_are_not_enough(
+        self, run: Run, verdict: Callable[..., CardStatus], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        assert run
+        monkeypatch.setattr(durable, "is_memory_filesystem", lambda _: True)
+        card = verdict()
+        assert (card.safe_to_format, card.reason) == (False, "The copies lie in memory, not on a disk.")
+
+    def test_a_copy_that_turned_out_damaged_is_not_enough(
+        self, bench: "Bench", verdict: Callable[..., CardStatus]
+    ) -> None:
+        def forget() -> None:
+            bench.catalog.forget_copy(bench.catalog.originals(bench.session.session_id)[0].sha256)
+
+        assert not verdict(forget).safe_to_format
 
     def test_a_copy_that_is_gone_or_cut_is_not_enough(self, bench: "Bench", verdict: Callable[..., CardStatus]) -> None:
         copy = bench.session.originals / "DCIM/a.JPG"
-        assert not verdict(lambda: os.truncate(copy, 10)).safe_to_format
+        card = verdict(lambda: os.truncate(copy, 10))
+        assert not card.safe_to_format
+        assert card.reason == "1 file came in before, but the copies are no longer on this disk."
         assert not verdict(copy.unlink).safe_to_format
         assert not verdict(lambda: shutil.rmtree(bench.session.originals)).safe_to_format
 
@@ -111,17 +137,37 @@ class TestTwoFiles:
         bench.card.write("contract.pdf", b"x")
         card = verdict()
         assert (card.state, card.safe_to_format) == (CardState.SAFE, False)
+        assert card.reason == "1 file outside the media folders was not saved: contract.pdf."
+
+    def test_of_many_files_outside_all_are_counted_and_some_are_named_fit_to_be_shown(
+        self, bench: "Bench", verdict: Callable[..., CardStatus]
+    ) -> None:
+        for number in range(7):
+            bench.card.write(f"Documents/{number}\x1b.txt", b"x")
+        assert verdict().reason == (
+            "7 files outside the media folders were not saved: Documents/0\\x1b.txt, Documents/1\\x1b.txt,"
+            " Documents/2\\x1b.txt, Documents/3\\x1b.txt, Documents/4\\x1b.txt and 2 more."
+        )
+
+    def test_a_computers_own_files_outside_do_not(self, bench: "Bench", verdict: Callable[..., CardStatus]) -> None:
+        bench.card.write(".DS_Store", b"x")
+        bench.card.write("System Volume Information/IndexerVolumeGuid", b"x")
+        assert verdict().safe_to_format
 
     def test_a_directory_that_could_not_be_listed_keeps_a_card_from_being_formatted(
         self, verdict: Callable[..., CardStatus]
     ) -> None:
         unreadable = (Unreadable("DCIM/101", "Input/output error"),)
-        assert not verdict(seen=lambda found: replace(found, unreadable=unreadable)).safe_to_format
+        card = verdict(seen=lambda found: replace(found, unreadable=unreadable))
+        assert (card.safe_to_format, card.reason) == (False, "These could not be read: DCIM/101.")
 
     def test_a_file_that_failed_keeps_a_card_from_being_formatted(
         self, bench: "Bench", run: Run, verdict: Callable[..., CardStatus]
     ) -> None:
-        assert not verdict(lambda: run.report_failure("s", "DCIM/a.JPG", "ingest", "why")).safe_to_format
+        card = verdict(lambda: run.report_failure("s", "DCIM/a.JPG", "ingest", "why"))
+        assert not card.safe_to_format
+        assert card.reason is not None
+        assert card.reason.startswith("1 file could not be saved: DCIM/a.JPG.")
         row = bench.catalog.session(bench.session.session_id)
         assert row is not None
         assert row.card_read
@@ -160,6 +206,32 @@ class TestTwoFiles:
         run.report_failure("s", "DCIM/a.JPG", "ingest", "the card cannot be read here")
         settle_accounts(run, volume, found, plan, None)
         assert not run.record.status.card.safe_to_format
+
+
+def test_an_empty_card_is_not_called_safe_to_format(verdict: Callable[..., CardStatus]) -> None:
+    card = verdict()
+    assert (card.state, card.safe_to_format, card.reason) == (CardState.SAFE, False, None)
+
+
+def test_all_that_keeps_a_card_from_being_formatted_is_told(
+    bench: "Bench", run: Run, verdict: Callable[..., CardStatus]
+) -> None:
+    bench.card.write("DCIM/a.JPG", b"a")
+    bench.card.write("notes.txt", b"x")
+    unreadable = (Unreadable("", "Input/output error"),)
+    card = verdict(
+        lambda: run.report_failure("s", "DCIM/a.JPG", "ingest", "why"),
+        lambda found: replace(found, unreadable=unreadable),
+        verify=False,
+    )
+    assert card.reason is not None
+    sentences = card.reason.split(". ")
+    assert [sentence.split(":")[0] for sentence in sentences] == [
+        "1 file could not be saved",
+        "These could not be read",
+        "The copies were not verified" if not durable.is_memory_filesystem(bench.session.base_dir) else sentences[2],
+        "1 file outside the media folders was not saved",
+    ]
 
 
 def test_where_nothing_is_new_no_session_is_touched(bench: "Bench", run: Run) -> None:

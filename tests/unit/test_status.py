@@ -1,6 +1,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -468,3 +469,22 @@ def test_two_runs_of_the_same_name_are_refused(path: Path) -> None:
     with pytest.raises(UsageError, match="running already"):
         StatusRecord(path, "watch", path.parent)
     watch.close()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_run_ends_in_good_order_where_its_status_directory_is_gone(path: Path) -> None:
+    record = start(path)
+    shutil.rmtree(path.parent)
+    record.clear_finished(State.DONE)
+    record.change(state=State.DONE)
+    record.close()
+    assert not path.exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_what_a_crash_left_half_written_is_removed_by_the_next_run(path: Path) -> None:
+    finish(path, "run-a", state=State.DONE)
+    left = path.parent / "status.d" / ".0123456789abcdef.tmp"
+    left.write_text('{"version"')
+    finish(path, "run-b", state=State.DONE)
+    assert not left.exists()

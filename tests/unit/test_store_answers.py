@@ -29,7 +29,7 @@ from ghostroll.errors import (
     GhostrollError,
     StoreUnreachable,
 )
-from ghostroll.store import Store, client
+from ghostroll.store import Store, client, fetching
 
 BODY = b"a picture"
 
@@ -216,6 +216,40 @@ def test_a_login_page_is_no_store(
     assert "/login" not in [path for _, path, _ in canned.requests]
 
 
+def test_a_login_page_with_an_etag_has_taken_no_upload(store: Store, canned: Canned) -> None:
+    canned.body = b"<html><body>Welcome to Hotel WLAN</body></html>"
+    canned.headers = {"ETag": '"5d41402a"', "Content-Type": "text/html; charset=utf-8"}
+    with pytest.raises(StoreUnreachable, match="does not answer like an S3 store"):
+        put(store)
+
+
+@pytest.mark.parametrize("ask", ASKING)
+@pytest.mark.parametrize("status", [401, 403, 500])
+def test_a_login_page_that_refuses_is_no_refusal_of_our_keys(
+    store: Store, canned: Canned, ask: Callable[[Store], None], status: int
+) -> None:
+    canned.status, canned.body = status, b"<html><br>Please sign in</html>"
+    canned.headers = {"Content-Type": "text/html"}
+    with pytest.raises(StoreUnreachable, match="does not answer like an S3 store"):
+        ask(store)
+
+
+@pytest.mark.parametrize(("status", "code"), [(403, "AccessDenied"), (501, "NotImplemented"), (503, "SlowDown")])
+def test_uploads_that_cannot_be_listed_are_left_alone(store: Store, canned: Canned, status: int, code: str) -> None:
+    canned.error(status, code)
+    store.abort_unfinished("sessions/")
+    assert {method for method, _, _ in canned.requests} == {"GET"}
+
+
+def test_a_page_that_never_ends_is_not_read_for_ever(
+    store: Store, canned: Canned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "_BODY_BYTES_MOST", 1000)
+    canned.body = bytes(2000)
+    with pytest.raises(StoreUnreachable, match="does not end"):
+        store.fetch(store.presigner(60, datetime.now(UTC))("a.jpg"))
+
+
 def test_an_upload_says_no_more_than_it_must(store: Store, canned: Canned) -> None:
     canned.headers = {"ETag": '"x"'}
     put(store)
@@ -254,8 +288,9 @@ def test_a_connection_that_is_reset_is_unreachable(ask: Callable[[Store], None])
 @pytest.mark.parametrize("ask", ASKING)
 def test_an_unknown_host_is_unreachable(ask: Callable[[Store], None]) -> None:
     store = Store.open(settings(s3_endpoint_url="https://no-such-host.invalid"))
-    with pytest.raises(StoreUnreachable, match=r"no-such-host\.invalid"):
+    with pytest.raises(StoreUnreachable, match=r"no-such-host\.invalid") as caught:
         ask(store)
+    assert "Error" not in str(caught.value), "no name of a class"
     store.close()
 
 
@@ -341,7 +376,6 @@ def test_temporary_credentials_say_when_they_end(monkeypatch: pytest.MonkeyPatch
 def test_temporary_credentials_of_unknown_end_are_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ghostroll.log.logger.propagate", True)
     monkeypatch.setattr("ghostroll.log.logger.handlers", [])
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
     store = Store.open(settings(s3_region="eu-central-1"))

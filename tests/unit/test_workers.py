@@ -189,3 +189,18 @@ def test_the_run_itself_loads_no_decoder() -> None:
     program = "import sys, ghostroll.derivatives.workers, ghostroll.derivatives; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     assert not {"PIL", "numpy", "rawpy", "pillow_heif", "exifread", "multiprocessing", "asyncio"} & set(loaded)
+
+
+def test_a_worker_whose_run_was_killed_before_it_was_ready_ends_without_a_word() -> None:
+    limits = ("ghostroll.derivatives:render", "{}", str(512 << 20))
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-m", "ghostroll.derivatives.worker_main", *limits],
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, b"")

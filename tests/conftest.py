@@ -1,6 +1,8 @@
-"""A real S3 server for every test here: the embedded store itself, started once."""
+"""A real S3 server for the tests that want one: the embedded store itself, started once."""
 
+import logging
 import os
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore, serve
 from ghostroll.embedded.weed import free_ports
 from ghostroll.endpoint import StoreEndpoint
+from ghostroll.log import logger
 from ghostroll.store import Store
 
 if TYPE_CHECKING:
@@ -34,6 +37,27 @@ class Served:
     embedded: EmbeddedStore
     endpoint: StoreEndpoint
     client: "S3Client"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_are_heard() -> Iterator[None]:
+    """Have programs that tests start heed signals, though nohup(1) or a shell in the background has us ignore them."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def log_lines_reach_the_test() -> Iterator[None]:
+    """Have each test begin with a logger that nobody has set up, and leave none behind."""
+    handlers, level, propagate = logger.handlers[:], logger.level, logger.propagate
+    logger.handlers[:], logger.propagate = [], True
+    logger.setLevel(logging.DEBUG)
+    yield
+    logger.handlers[:], logger.propagate = handlers, propagate
+    logger.setLevel(level)
 
 
 @pytest.fixture(scope="session", autouse=True)

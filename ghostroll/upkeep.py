@@ -1,0 +1,148 @@
+"""What goes on beside the cards: unfinished sessions are finished, and shared ones stay open."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from ghostroll.errors import StoreUnreachable
+from ghostroll.invocation import Invocation, finished
+from ghostroll.log import logger
+from ghostroll.rows import SessionRow, SessionState
+from ghostroll.run import Run
+from ghostroll.store import probe
+
+# Unfinished sessions are tried again after this, twice as long each time it fails …
+_RETRY_SECONDS, _RETRY_SECONDS_MOST = 15.0, 600.0
+# … and as soon as the store answers again, which is looked at this often.
+_PROBE_SECONDS = 10.0
+# How often it is seen to that the embedded store serves what was shared.
+_REVIVE_SECONDS = 60.0
+# NTP slews a clock that is off by less than this, and sets one that is off by more; no link minds the difference.
+_JUMP_SECONDS = 60.0
+_NEVER = float("inf")
+
+
+class WallClock:
+    """Tells when the clock was set: it then no longer goes with the one that only counts."""
+
+    def __init__(self, wall: Callable[[], float] = time.time, counted: Callable[[], float] = time.monotonic) -> None:
+        self._wall, self._counted = wall, counted
+        self._started = wall() - counted()
+
+    @property
+    def has_jumped(self) -> bool:
+        """Whether the clock was set since the last `moments`."""
+        return abs(self._jump) > _JUMP_SECONDS
+
+    def moments(self) -> tuple[datetime, datetime]:
+        """Return what time it would be had nobody set the clock, and what it is; the same unless somebody did."""
+        now = self._wall()
+        jump = self._jump if self.has_jumped else 0.0
+        self._started += jump
+        return datetime.fromtimestamp(now - jump, UTC), datetime.fromtimestamp(now, UTC)
+
+    @property
+    def _jump(self) -> float:
+        return self._wall() - self._counted() - self._started
+
+
+@dataclass
+class Upkeep:
+    """Knows what is due. `shared` is called after a session was finished and its link works."""
+
+    invocation: Invocation
+    shared: Callable[[], None]
+    _clock: WallClock = field(default_factory=WallClock)
+    _retry_at: float = 0.0
+    _revive_at: float = 0.0
+    _probe_at: float = _NEVER  # unless a session waits for the store
+    _pause: float = _RETRY_SECONDS
+    _answered_in_vain: bool = False
+
+    def due(self, *, card_at_work: bool) -> list[tuple[str, Callable[[], None]]]:
+        """Return what is to be done now, by name; each in a thread of its own.
+
+        An unfinished session may be that of a card which is being run: it goes first.
+        """
+        now = time.monotonic()
+        works: list[tuple[str, Callable[[], None]]] = []
+        if self.invocation.settings.uses_embedded_store and now >= self._revive_at:
+            self._revive_at = now + _REVIVE_SECONDS
+            if self.invocation.catalog.latest_share() or self._clock.has_jumped:
+                works.append(("store", self._keep_links_open))
+        if now >= self._retry_at and not card_at_work:
+            self._retry_at = self._probe_at = _NEVER  # until this try has ended
+            works.append(("resume", self._finish_others))
+        elif now >= self._probe_at:
+            self._probe_at = _NEVER
+            works.append(("probe", self._probe))
+        return works
+
+    def card_done(self, run: Run) -> None:
+        """Take note that the run of a card has ended: what it left is finished soon."""
+        soon = time.monotonic() + _RETRY_SECONDS
+        # What was due while the card was at work would now only find the store out of reach once more.
+        self._retry_at = soon if _out_of_reach([run]) else min(self._retry_at, soon)
+        self._look_out_for_the_store([run])
+
+    def _finish_others(self) -> None:
+        """Finish what is unfinished, and say when to try again."""
+        runs: list[Run] = []
+        try:
+            rows = self.invocation.catalog.unfinished_sessions()
+            ended = list(finished(self.invocation, rows))
+            runs = [run for run, _ in ended]
+            if any(summary.url for _, summary in ended):
+                self.shared()
+        finally:
+            failed = any(run.problems for run in runs)
+            self._answered_in_vain = self._answered_in_vain and failed
+            self._pause = min(2 * self._pause, _RETRY_SECONDS_MOST) if failed else _RETRY_SECONDS
+            self._retry_at = time.monotonic() + self._pause * random.uniform(0.8, 1.0)  # noqa: S311 - not a secret
+            self._look_out_for_the_store(runs)
+
+    def _look_out_for_the_store(self, runs: list[Run]) -> None:
+        """After runs that found the store out of reach, see how soon it answers again."""
+        settings = self.invocation.settings
+        if not _out_of_reach(runs) or settings.uses_embedded_store:  # that one is ours to revive
+            return
+        if self._answered_in_vain and probe.answers(settings):
+            return  # one that answers and yet fails is left to the growing pauses
+        self._answered_in_vain = False
+        self._probe_at = time.monotonic() + _PROBE_SECONDS
+
+    def _probe(self) -> None:
+        """See whether the store answers again, for which a session waits."""
+        if probe.answers(self.invocation.settings):
+            logger.info("The store answers again.")
+            self._answered_in_vain = True  # until a try shows otherwise
+            self._retry_at = 0.0
+        else:
+            self._probe_at = time.monotonic() + _PROBE_SECONDS
+
+    def _keep_links_open(self) -> None:
+        """Keep the embedded store running, and sign anew what was signed for an address or a time that is over."""
+        self.invocation.opener.revive()
+        before, now = self._clock.moments()
+        address = self.invocation.opener.embedded_address
+        stale = [row for row in self._shares(before, now) if before != now or not _leads_to(row, f"{address}/")]
+        if stale:
+            changed = "clock" if before != now else "address"
+            logger.info("The %s of this machine has changed: its links are signed anew.", changed)
+        for _ in finished(self.invocation, stale):
+            self.shared()
+
+    def _shares(self, *moments: datetime) -> list[SessionRow]:
+        catalog = self.invocation.catalog
+        rows = {row.session_id: row for moment in moments for row in catalog.shares_valid_at(moment)}
+        return [row for row in rows.values() if row.state is SessionState.SHARED]
+
+
+def _out_of_reach(runs: list[Run]) -> bool:
+    return any(isinstance(problem, StoreUnreachable) for run in runs for problem in run.problems)
+
+
+def _leads_to(row: SessionRow, address: str) -> bool:
+    return row.url is not None and row.url.startswith(address)
