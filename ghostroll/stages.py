@@ -27,8 +27,8 @@ from ghostroll.errors import (
     StoreUnreachable,
     on_disk,
 )
-from ghostroll.ingest import Ingest, changed_files
-from ghostroll.plan import Plan, read_again
+from ghostroll.ingest import Ingest
+from ghostroll.plan import Plan, changed_files, read_again
 from ghostroll.progress import Progress
 from ghostroll.proof import settle_accounts
 from ghostroll.render import RenderStage
