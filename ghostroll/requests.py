@@ -58,6 +58,10 @@ class Requests:
         """
         return self._note(device, "mounted")
 
+    def seen_medium(self, device: str) -> str | None:
+        """Return the `diskseq` of the card that was looked at last, mounted or not; None where none ever was."""
+        return self._note(device, "seen")
+
     def damage(self, device: str) -> str | None:
         """Return what is wrong with the filesystem of the card, as a part of a sentence; None if nothing is known."""
         return self._note(device, "damaged")
