@@ -1,6 +1,7 @@
 """What the pipeline, which may mount nothing, asks of the root's helpers, and what these note for it.
 
-A request is an empty file, whose name says all. The notes are the root's: deploy/libexec/places.sh lists them.
+A request is a file whose name says what is asked; that of a release also holds which card is meant.
+The notes are the root's: deploy/libexec/places.sh lists them.
 Where there is no such directory this is no appliance, and nothing is asked.
 """
 
@@ -9,6 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from ghostroll import durable
 from ghostroll.errors import UsageError
 
 # A kernel name, such as sda1 or mmcblk1p1; it becomes part of a file's name.
@@ -29,7 +31,9 @@ class Requests:
     def release(self, device: str, medium: str) -> None:
         """Give a card back that was read: it is unmounted. Nothing happens if another one is mounted there by now."""
         if self.are_heard and self.mounted_medium(device) == medium:
-            (self._requests / f"release-{_kernel_name(device)}").touch()
+            # Whole at once: it is read as soon as it is there. By then another card may be in its place.
+            request = self._requests / f"release-{_kernel_name(device)}"
+            durable.write_lightly(request, medium, by_way_of=self.run_directory)
 
     def eject(self, device: str | None = None) -> None:
         """Ask for a card, or all of them: read or not, it is released as soon as its current file is saved.
@@ -57,6 +61,10 @@ class Requests:
         next one's sectors.
         """
         return self._note(device, "mounted")
+
+    def seen_medium(self, device: str) -> str | None:
+        """Return the `diskseq` of the card that was looked at last, mounted or not; None where none ever was."""
+        return self._note(device, "seen")
 
     def damage(self, device: str) -> str | None:
         """Return what is wrong with the filesystem of the card, as a part of a sentence; None if nothing is known."""

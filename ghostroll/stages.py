@@ -204,6 +204,7 @@ class Stages:
 
     def _run_render(self) -> None:
         self._render.run(lambda: self.is_saving)
+        self.patience.all_is_ready()  # a small machine may render for longer than patience lasts
         self._rendered.set()
 
     def _run_upload(self) -> None:

@@ -12,6 +12,7 @@ from ghostroll.card import Volume
 from ghostroll.chronicle import Chronicle
 from ghostroll.errors import GhostrollError
 from ghostroll.invocation import Invocation, told
+from ghostroll.leaving import Leaving
 from ghostroll.log import logger, printable
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
@@ -50,8 +51,10 @@ class Watch:
             upkeep = Upkeep(self.invocation, lambda: self._shared(record))
             others = Chronicle(self.invocation.settings.status_path, self.invocation.run_ids.__contains__)
             others.begin()
+            leaving = Leaving(self.invocation.settings.status_path, record)
             while not stop.is_set():
                 self._look(record, upkeep)
+                leaving.look()
                 others.tell()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)

@@ -2,12 +2,14 @@
 
 import time
 
+import pytest
 from cardimages import CardMaker
 from installed import Installed
 
 RUN = "ghostroll@*.service"
 
 
+@pytest.mark.core
 def test_a_card_that_is_plugged_in_is_saved_and_shared_by_itself(pi: Installed, make_card: CardMaker) -> None:
     card = make_card(12)
     pi.machine.plug_in_reader(card.image)
@@ -20,6 +22,7 @@ def test_a_card_that_is_plugged_in_is_saved_and_shared_by_itself(pi: Installed, 
     assert (status["card"]["state"], status["card"]["safe_to_format"]) == ("safe", True)
 
 
+@pytest.mark.core
 def test_the_journal_of_the_service_tells_the_story_with_its_link(pi: Installed, make_card: CardMaker) -> None:
     """`journalctl -u ghostroll` matches one unit exactly; the runs are other units."""
     card = make_card(5)
@@ -57,6 +60,7 @@ def test_a_card_is_released_as_soon_as_it_was_read(pi: Installed, make_card: Car
     pi.assert_shared(pi.wait_for_link(card), card)
 
 
+@pytest.mark.core
 def test_the_same_card_again_brings_nothing_new(pi: Installed, make_card: CardMaker) -> None:
     card = make_card(5)
     reader = pi.machine.plug_in_reader(card.image)
@@ -71,6 +75,7 @@ def test_the_same_card_again_brings_nothing_new(pi: Installed, make_card: CardMa
     pi.assert_safe(card)
 
 
+@pytest.mark.core
 def test_another_card_in_the_same_reader_gets_a_session_of_its_own(pi: Installed, make_card: CardMaker) -> None:
     first, second = make_card(4), make_card(6)
     reader = pi.machine.plug_in_reader(first.image)
@@ -83,6 +88,7 @@ def test_another_card_in_the_same_reader_gets_a_session_of_its_own(pi: Installed
     pi.assert_safe(first, second)
 
 
+@pytest.mark.core
 def test_a_card_that_is_in_at_boot_is_taken(pi: Installed, make_card: CardMaker) -> None:
     card = make_card(5)
     pi.machine.power_cut()

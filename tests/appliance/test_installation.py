@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 from cardimages import CardMaker
 from installed import SESSIONS, Installed
-from installing import BOOT, install, prepare, unpack
+from installing import BOOT, first_boot_parameters, for_systemd, install, prepare, unpack
 from machine import Machine
 from road import Road
 
 from ghostroll.endpoint import StoreEndpoint
 
 LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path")
+README = Path(__file__).parents[2] / "README.md"
 CONFIGURATION = "/etc/ghostroll/ghostroll.toml"
 
 
+@pytest.mark.core
 def test_after_the_installation_everything_runs(pi: Installed, endpoint: StoreEndpoint) -> None:
     for unit in LONG_RUNNING:
         assert pi.is_active(unit), unit
@@ -44,6 +46,7 @@ def test_installing_again_keeps_configuration_data_and_a_session_that_is_not_don
     assert len(pi.machine.run("ls /opt/ghostroll/versions").split()) == 1
 
 
+@pytest.mark.core
 def test_uninstalling_leaves_data_and_configuration_and_nothing_else(
     pi: Installed, make_card: CardMaker, bundle: Path
 ) -> None:
@@ -62,26 +65,27 @@ def test_uninstalling_leaves_data_and_configuration_and_nothing_else(
     assert pi.catalogued() == set(card.photos.values())
 
 
-def test_files_on_the_boot_partition_are_all_that_a_first_boot_needs(
+def test_the_readme_s_way_from_a_flashed_card_to_a_link(
     plain: Machine, bundle: Path, endpoint: StoreEndpoint, road: Road, make_card: CardMaker
 ) -> None:
-    """The bundle, the two files and the script beside them; the kernel's command line calls it, as on a Pi."""
+    """Flash, drop, plug in: what the README says, and nothing else."""
     card = make_card(3)
-    prepare(plain, endpoint, road.url)
+    prepare(plain, endpoint, road.url)  # the two files
     plain.shell.put(bundle, f"{BOOT}/{bundle.name}")
     script = f"{BOOT}/ghostroll-first-boot.sh"
     plain.run(
         f"tar -x -z -O --wildcards -f {BOOT}/{bundle.name} '*/ghostroll-first-boot.sh' > {script}; chmod 755 {script}"
     )
-    call = f"systemd.run={script} systemd.run_success_action"
-    plain.run(f"echo 'console=tty1 {call}=reboot rootwait' > {BOOT}/cmdline.txt; sync")
+    before = "console=serial0,115200 console=tty1 root=PARTUUID=12345678-02 rootfstype=ext4 fsck.repair=yes rootwait"
+    line = f"{before} {first_boot_parameters(README)}"
+    plain.run(f"echo '{line}' > {BOOT}/cmdline.txt; sync")
     plain.power_cut()
-    # A Pi reads cmdline.txt itself and starts again; here the machine goes off instead, and is switched on.
-    plain.boot_until_off(f"{call}=poweroff")
-    plain.boot()
+    plain.boot_until_reboot(for_systemd(line))
+    plain.boot()  # as its firmware does, with what is left of the line
     plain.shell.open_way(road.port)
-    assert plain.run(f"cat {BOOT}/cmdline.txt") == "console=tty1 rootwait"
+    assert plain.run(f"cat {BOOT}/cmdline.txt") == before
     assert plain.says(f"ls {BOOT}/ghostroll-aws-credentials") == ""
+    assert "is installed" in plain.run(f"cat {BOOT}/ghostroll-first-boot.log")
     pi = Installed(plain, road)
     plain.plug_in_reader(card.image)
     pi.assert_shared(pi.wait_for_link(card), card)
