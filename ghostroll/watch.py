@@ -55,6 +55,7 @@ class Watch:
             while not stop.is_set():
                 self._look(record, upkeep)
                 leaving.look()
+                self._show_link(record)
                 others.tell()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
@@ -124,15 +125,13 @@ class Watch:
             record.change_card(state=CardState.REMOVED)
 
     def _idle(self, record: StatusRecord) -> None:
+        record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE, card=CardStatus())
+        self._show_link(record)
+
+    def _show_link(self, record: StatusRecord) -> None:
+        """Keep the last share in view: others make links, and links end."""
         last = self.invocation.catalog.latest_share()
-        record.change(
-            state=State.IDLE,
-            step=Step.WATCH,
-            message=WAITING_MESSAGE,
-            card=CardStatus(),
-            url=last.url if last else None,
-            expires_at=last.expires_utc if last else None,
-        )
+        record.change(url=last.url if last else None, expires_at=last.expires_utc if last else None)
 
 
 def _presence(root: Path) -> card.Presence | None:

@@ -50,6 +50,10 @@ class SessionQueries(Database):
         rows = self._sessions("WHERE url IS NOT NULL AND expires_utc > ? ORDER BY expires_utc, rowid", (utc_now(),))
         return next((row for row in reversed(rows) if among is None or row.session_id in among), None)
 
+    def last_share(self) -> SessionRow | None:
+        """Return the session whose link is or was valid the longest, ended or not."""
+        return next(iter(self._sessions("WHERE url IS NOT NULL ORDER BY expires_utc DESC, rowid DESC LIMIT 1")), None)
+
     def shares_valid_at(self, moment: datetime) -> list[SessionRow]:
         """Return the sessions whose link was or will be valid at a moment, oldest first."""
         return self._sessions("WHERE url IS NOT NULL AND expires_utc > ? ORDER BY rowid", (rfc3339(moment),))
