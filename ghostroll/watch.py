@@ -15,6 +15,7 @@ from ghostroll.invocation import Invocation, told
 from ghostroll.log import logger, printable
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
+from ghostroll.shortlink import offer
 from ghostroll.slots import alarm, find_volumes, is_ours
 from ghostroll.status import CardState, CardStatus, State, Step
 from ghostroll.upkeep import Upkeep
@@ -128,6 +129,7 @@ class Watch:
             message=WAITING_MESSAGE,
             card=CardStatus(),
             url=last.url if last else None,
+            short_url=offer.of(self.invocation.settings, self.invocation.catalog, last).url,
             expires_at=last.expires_utc if last else None,
         )
 
