@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http import HTTPStatus
 from pathlib import Path
 
 from ghostroll import durable
@@ -90,6 +91,15 @@ def expected(settings: Settings, codes: dict[str, str], share: SessionRow) -> st
 
 def failing(url: str, link: str | None) -> str:
     """Open a short link as a guest would, up to where it leads: say what is wrong with it, "" if nothing."""
+    answer = answer_at(url)
+    base = url.rpartition("/")[0]
+    if answer is None:
+        return f"nobody answers at {base}."
+    return "" if answer == (HTTPStatus.FOUND, link) else f"{base} does not lead there."
+
+
+def answer_at(url: str) -> tuple[int, str | None] | None:
+    """Return status and location of the answer at a short link; None where there is none."""
     import http.client  # noqa: PLC0415 - brings TLS along, which an idle `watch` has no other use for
 
     host, _, path = url.removeprefix("http://").partition("/")
@@ -97,12 +107,11 @@ def failing(url: str, link: str | None) -> str:
     try:
         connection.request("GET", f"/{path}")
         answer = connection.getresponse()
+        return answer.status, answer.headers["Location"]
     except (OSError, http.client.HTTPException):
-        return f"nobody answers at http://{host}."
+        return None
     finally:
         connection.close()
-    leads_there = answer.status == http.HTTPStatus.FOUND and answer.headers["Location"] == link
-    return "" if leads_there else f"http://{host} does not lead there."
 
 
 # The records
