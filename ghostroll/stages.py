@@ -188,7 +188,10 @@ class Stages:
                 ingest.read(read_again(changed, found, names))
                 ingest.finish()
         except CardFailed as error:
-            run.report_problem(error)
+            if run.stop.is_set():  # pulled from a run that was asked to end: that is its outcome, and told already
+                logger.info("%s", error)
+            else:
+                run.report_problem(error)
         finally:
             ingest.close()
         with on_disk():
