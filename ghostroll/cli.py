@@ -113,6 +113,8 @@ def parser() -> argparse.ArgumentParser:
         "resume", commands.resume, "finish sessions that were interrupted or offline; needs no card", json=True
     )
     resume.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all unfinished ones")
+    share = add("share", commands.share, "make a fresh link to a session that was shared before", json=True)
+    share.add_argument("session", metavar="SESSION", help="its id, as `ghostroll sessions` lists it")
     eject = add("eject", commands.eject, "release a card, so that it may be pulled")
     eject.add_argument("device", metavar="DEVICE", nargs="?", help="such as sda1; default: every card")
     add("sessions", commands.sessions, "list the sessions", json=True)

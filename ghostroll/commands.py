@@ -21,7 +21,7 @@ from ghostroll.catalog import Catalog
 from ghostroll.config import SETTINGS, Effective, Setting
 from ghostroll.embedded import serve
 from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, on_disk, worst_exit_code
-from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, told
+from ghostroll.invocation import Invocation, begun, finished, signed_anew, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
 from ghostroll.lost import refuse_unknown, require_base, warn_of_unknown
 from ghostroll.requests import Requests
@@ -119,6 +119,17 @@ def _chosen(catalog: Catalog, names: list[str]) -> list[SessionRow]:
             raise UsageError(f"There is no session {name}.", hint="`ghostroll sessions` lists them.")
         rows.append(row)
     return rows
+
+
+def share(options: argparse.Namespace, effective: Effective) -> int:
+    """Make a fresh link to a session that was shared before; nothing but its page is uploaded."""
+    with begun(effective.settings, bar=_on_terminal()) as invocation:
+        ((run, summary),) = signed_anew(invocation, _chosen(invocation.catalog, [options.session]))
+        if options.json or not run.problems:
+            _print_summary(summary, as_json=options.json)
+        if summary.url and not options.json:
+            _print_note(invocation)
+    return run.exit_code
 
 
 def eject(options: argparse.Namespace, effective: Effective) -> int:

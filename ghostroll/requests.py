@@ -1,18 +1,24 @@
-"""What the pipeline, which may mount nothing, asks of the root's helpers, and what these note for it.
+"""What one part of the appliance asks of another that may do what it may not: files whose name says what.
 
-A request is a file whose name says what is asked; that of a release also holds which card is meant.
-The notes are the root's: deploy/libexec/places.sh lists them.
-Where there is no such directory this is no appliance, and nothing is asked.
+In `requests/` they are for the root's helpers, which mount, unmount and switch off; that of a release also holds which
+card is meant. The helpers' notes are listed in deploy/libexec/places.sh. Where there is no such directory this is no
+appliance, and nobody hears them. A link to be signed anew is asked of `ghostroll watch`, which has the credentials, by
+a file beside the status record.
 """
 
 import contextlib
+import os
 import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from ghostroll import durable
 from ghostroll.errors import UsageError
 
+SIGN_ANEW = "sign-anew"
+# A wish that nobody heard in this time is none any more: `watch` may have been away for days.
+_HEARD_SECONDS = 60.0
 # A kernel name, such as sda1 or mmcblk1p1; it becomes part of a file's name.
 _DEVICE = re.compile(r"[a-z0-9]+")
 
@@ -36,8 +42,10 @@ class Requests:
             request = self._requests / f"release-{_kernel_name(device)}"
             durable.write_lightly(request, medium, by_way_of=self.run_directory)
 
-    def eject(self, device: str | None = None) -> None:
+    def eject(self, device: str | None = None) -> Path:
         """Ask for a card, or all of them: read or not, it is released as soon as its current file is saved.
+
+        Return the request, which is gone as soon as somebody has heard it.
 
         Raises UsageError for what is no device, or where nobody would hear it; OSError without the right to ask.
         """
@@ -45,7 +53,27 @@ class Requests:
             raise UsageError(
                 f"Nobody ejects cards here: {self._requests} is missing.", hint="Unmount the card, and pull it."
             )
-        (self._requests / (f"eject-{_kernel_name(device)}" if device else "eject")).touch()
+        return _make(self._requests / (f"eject-{_kernel_name(device)}" if device else "eject"))
+
+    def power_off(self) -> Path:
+        """Ask for the machine to be shut down; return and raise as `eject` does."""
+        if not self.are_heard:
+            raise UsageError(f"Nobody switches this machine off: {self._requests} is missing.")
+        return _make(self._requests / "power-off")
+
+    def sign_anew(self) -> Path:
+        """Ask `ghostroll watch` to sign the last share anew; return the request. Raises OSError."""
+        return _make(self.run_directory / SIGN_ANEW)
+
+    def take_sign_anew(self) -> bool:
+        """Tell, once, whether somebody has just asked for the last share to be signed anew. Raises OSError."""
+        request = self.run_directory / SIGN_ANEW
+        try:
+            age_seconds = time.time() - request.lstat().st_mtime
+            request.unlink()
+        except FileNotFoundError:
+            return False
+        return abs(age_seconds) < _HEARD_SECONDS
 
     def is_eject_asked(self, device: str) -> bool:
         """Tell whether the owner wants this card while it is being read. To be looked at after each file."""
@@ -93,6 +121,25 @@ class Requests:
         with contextlib.suppress(FileNotFoundError):
             return (self.run_directory / "notes" / f"{_kernel_name(device)}.{kind}").read_text().strip()
         return None
+
+
+def withdraw(request: Path) -> bool:
+    """Take a request back; return whether it was still there, since nobody had heard it. Raises OSError."""
+    try:
+        request.unlink()
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _make(request: Path) -> Path:
+    """Make an empty file, or one that is there as if made now; a link is not followed. Raises OSError."""
+    fd = os.open(request, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
+    try:
+        os.utime(fd)
+    finally:
+        os.close(fd)
+    return request
 
 
 def _kernel_name(device: str) -> str:

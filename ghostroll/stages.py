@@ -27,8 +27,8 @@ from ghostroll.errors import (
     StoreUnreachable,
     on_disk,
 )
-from ghostroll.ingest import Ingest, changed_files
-from ghostroll.plan import Plan, read_again
+from ghostroll.ingest import Ingest
+from ghostroll.plan import Plan, changed_files, read_again
 from ghostroll.progress import Progress
 from ghostroll.proof import settle_accounts
 from ghostroll.render import RenderStage
@@ -188,7 +188,10 @@ class Stages:
                 ingest.read(read_again(changed, found, names))
                 ingest.finish()
         except CardFailed as error:
-            run.report_problem(error)
+            if run.stop.is_set():  # pulled from a run that was asked to end: that is its outcome, and told already
+                logger.info("%s", error)
+            else:
+                run.report_problem(error)
         finally:
             ingest.close()
         with on_disk():

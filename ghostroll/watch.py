@@ -16,6 +16,8 @@ from ghostroll.leaving import Leaving
 from ghostroll.log import logger, printable
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
+from ghostroll.rows import SessionRow
+from ghostroll.shortlink import offer
 from ghostroll.slots import alarm, find_volumes, is_ours
 from ghostroll.status import CardState, CardStatus, State, Step
 from ghostroll.upkeep import Upkeep
@@ -38,6 +40,7 @@ class Watch:
     _served: dict[Path, card.Presence] = field(default_factory=dict)
     _rejected: set[Path] = field(default_factory=set)
     _runs: list[threading.Thread] = field(default_factory=list)
+    _shown: SessionRow | None = None
 
     def until_stopped(self) -> None:
         """Watch."""
@@ -55,6 +58,7 @@ class Watch:
             while not stop.is_set():
                 self._look(record, upkeep)
                 leaving.look()
+                self._show_link(record)
                 others.tell()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
@@ -124,14 +128,22 @@ class Watch:
             record.change_card(state=CardState.REMOVED)
 
     def _idle(self, record: StatusRecord) -> None:
+        record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE, card=CardStatus())
+        self._show(self.invocation.catalog.latest_share(), record)
+
+    def _show_link(self, record: StatusRecord) -> None:
+        """Keep the last share in view: others make links, and links end."""
         last = self.invocation.catalog.latest_share()
+        if last != self._shown:
+            self._show(last, record)
+
+    def _show(self, share: SessionRow | None, record: StatusRecord) -> None:
+        self._shown = share
+        short = offer.of(self.invocation.settings, self.invocation.catalog, share)
         record.change(
-            state=State.IDLE,
-            step=Step.WATCH,
-            message=WAITING_MESSAGE,
-            card=CardStatus(),
-            url=last.url if last else None,
-            expires_at=last.expires_utc if last else None,
+            url=share.url if share else None,
+            short_url=short.url,
+            expires_at=share.expires_utc if share else None,
         )
 
 

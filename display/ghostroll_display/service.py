@@ -1,6 +1,7 @@
 """The display service: keeps `status.png` and the panel in step with `status.json`."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from ghostroll.config import Settings
 from ghostroll.errors import GhostrollError
 from ghostroll.log import logger
 from ghostroll.status import State
-from ghostroll_display import frame
+from ghostroll_display import choice, frame
 from ghostroll_display.models import png_model
 from ghostroll_display.panel import Panel, PanelFailed, PictureFailed, PngPanel, open_panel
 from ghostroll_display.reading import Reader
@@ -50,11 +51,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="ghostroll-display", description="Draws status.json to status.png and the panel.", epilog=_EXIT_STATUS
     )
     parser.add_argument("--once", action="store_true", help="draw the current status and end")
+    parser.add_argument(
+        "--code-for",
+        nargs=2,
+        metavar=("LINK", "SHORT"),
+        help="say as JSON which of two links the panel would show as a code, and end",
+    )
     parser.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     options = parser.parse_args(arguments)
     log.setup()
     try:
         settings = config.load({}, os.environ, options.config).settings
+        if options.code_for:
+            link, short = options.code_for
+            model = choice.likely_model(settings, DEFAULT_SIZE)
+            sys.stdout.write(json.dumps(choice.answer(link, short, model)) + "\n")
+            return 0
         if settings.panel == "none":
             logger.info("No panel is wanted (panel = none): nothing is drawn.")
             return 0
@@ -80,6 +92,7 @@ class Display:
         self._thumbnails = Thumbnails()
         self._refresher = Refresher(panel) if panel else None
         self._complaint = ""
+        self._choice = ""
         self._record: dict[str, Any] = {}
 
     @property
@@ -123,7 +136,14 @@ class Display:
     def _draw(self) -> Image.Image:
         self._record = self._reader.read()
         now = datetime.now().astimezone()
+        self._tell_choice(choice.told(self._record, self._picture.model, now))
         return frame.draw(self._record, self._picture.model, now=now, load=self._thumbnails.load)
+
+    def _tell_choice(self, choice_now: str) -> None:
+        """Log which code is shown and why, once."""
+        if choice_now and choice_now != self._choice:
+            logger.info("%s", choice_now)
+            self._choice = choice_now
 
     def end(self) -> None:
         """Leave the panel as it is; where it will be without power, with the link, which goes on serving, or white."""
