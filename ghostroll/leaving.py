@@ -12,7 +12,6 @@ from ghostroll.record import StatusRecord
 from ghostroll.requests import Requests
 from ghostroll.status import CardState, CardStatus
 
-_BLOCK_DEVICES = Path("/sys/class/block")
 # What a card that is still in its reader is in.
 _PRESENT = (CardState.SAFE, CardState.REJECTED)
 
@@ -23,31 +22,30 @@ class Leaving:
 
     status_path: Path
     record: StatusRecord
-    block_devices: Path = _BLOCK_DEVICES
+    block_devices: Path = Path("/sys/class/block")
     _media: dict[str, str | None] = field(default_factory=dict)  # by run: which card it was in its device
 
     def look(self) -> None:
         """Bring the records of runs that have ended up to date, and say what was ejected while nothing ran."""
-        requests = Requests(self.status_path.parent)
+        requests = Requests(self.status_path.parent, self.block_devices)
         if not requests.are_heard:
             return
         board = Board(self.status_path)
         records = board.records()
+        known = requests.devices()  # not those that the units did not mount
         for run_id, told in records.items():
-            device = told["card"].get("device")
-            if device and told["card"].get("state") in _PRESENT and board.is_over(run_id):
+            device = str(told["card"].get("device")).removeprefix("/dev/")
+            if device in known and told["card"].get("state") in _PRESENT and board.is_over(run_id):
                 self._follow(requests, run_id, told, device)
         self._media = {run_id: medium for run_id, medium in self._media.items() if run_id in records}
         self._tell_of_idle_readers(requests)
 
     def _follow(self, requests: Requests, run_id: str, told: dict[str, Any], device: str) -> None:
-        medium = self._media.setdefault(run_id, requests.seen_medium(device))
-        if medium is None:  # not one that the units mounted
-            return
-        is_same = requests.seen_medium(device) == medium
+        seen = requests.seen_medium(device)
+        is_same = self._media.setdefault(run_id, seen) == seen
         if is_same and requests.is_ejected(device):
             self.record.amend(run_id, _with_card(told, CardState.EJECTED))
-        elif not is_same or not self._is_in(device, medium):
+        elif not is_same or not requests.is_present(device):
             # A card that is not to be taken is no problem any more.
             is_over = told["card"]["state"] == CardState.REJECTED
             self.record.amend(run_id, None if is_over else _with_card(told, CardState.REMOVED))
@@ -57,15 +55,6 @@ class Leaving:
         ejected = any(map(requests.is_ejected, requests.devices()))
         if ejected != (self.record.status.card.state is CardState.EJECTED):
             self.record.change(card=CardStatus(state=CardState.EJECTED) if ejected else CardStatus())
-
-    def _is_in(self, device: str, medium: str) -> bool:
-        """Tell whether a card is still in its reader: `diskseq` changes with each (sysfs-block, diskseq)."""
-        block = self.block_devices / Path(device).name
-        disk = block.resolve().parent if (block / "partition").exists() else block
-        try:
-            return (disk / "diskseq").read_text().strip() == medium and (disk / "size").read_text().strip() != "0"
-        except OSError:
-            return False
 
 
 def _with_card(told: dict[str, Any], state: CardState) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Requests:
     """The helpers' directories below `run_directory`, which on an appliance is `/run/ghostroll`."""
 
     run_directory: Path
+    block_devices: Path = Path("/sys/class/block")
 
     @property
     def are_heard(self) -> bool:
@@ -97,6 +98,16 @@ class Requests:
     def damage(self, device: str) -> str | None:
         """Return what is wrong with the filesystem of the card, as a part of a sentence; None if nothing is known."""
         return self._note(device, "damaged")
+
+    def is_present(self, device: str) -> bool:
+        """Tell whether the card that was looked at last is in its reader: `diskseq` changes with each (sysfs-block)."""
+        block = self.block_devices / _kernel_name(device)
+        disk = block.resolve().parent if (block / "partition").exists() else block
+        try:
+            diskseq, size = ((disk / name).read_text().strip() for name in ("diskseq", "size"))
+        except OSError:
+            return False
+        return diskseq == self.seen_medium(device) and size != "0"
 
     def devices(self) -> list[str]:
         """Return the kernel names of the devices that a card was seen in, such as `sda1`."""

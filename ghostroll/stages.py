@@ -189,10 +189,9 @@ class Stages:
                 ingest.read(read_again(changed, found, names))
                 ingest.finish()
         except CardFailed as error:
-            if run.stop.is_set():  # pulled from a run that was asked to end: that is its outcome, and told already
-                logger.info("%s", error)
-            else:
-                run.report_problem(error)
+            if run.stop.is_set():  # pulled from a run that was asked to end: that is its outcome; the card was not read
+                raise Interrupted("The copy was interrupted.") from error
+            run.report_problem(error)
         finally:
             ingest.close()
         with on_disk():

@@ -6,6 +6,7 @@ from installed import Installed
 
 BUTTON_LINE = 5  # the setting's default
 SLOW = 150_000
+SLOWER = 20_000  # the command itself takes its time to start, emulated
 REQUEST = "runuser -u ghostroll -- touch /run/ghostroll/requests/eject"
 
 in_each_way = pytest.mark.parametrize("way", [pytest.param("command", marks=pytest.mark.core), "button"])
@@ -48,12 +49,14 @@ def test_a_card_ejected_while_it_is_read_goes_on_when_it_is_back(pi: Installed, 
     reader = pi.machine.plug_in_reader(card.image)
     reader.slow_down(SLOW)
     pi.wait_for_saved(at_least=2, below=24)
+    reader.slow_down(SLOWER)
     ask(pi, way)
     pi.wait_for("the card's release", lambda: not is_mounted(pi))
     assert pi.saved_count() < 24
     wait_until_ejected(pi)
     assert not pi.status()["card"]["safe_to_format"]
     pi.wait_until_idle()
+    reader.slow_down(0)
     reader.insert(card.image)
     session = pi.wait_for_link(card)
     assert list(pi.originals()) == [session]

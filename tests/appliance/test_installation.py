@@ -1,5 +1,6 @@
 """`install.sh` and `uninstall.sh`, as their owner meets them."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,10 @@ def test_after_the_installation_everything_runs(pi: Installed, endpoint: StoreEn
     assert f's3_bucket = "{endpoint.bucket}"' in pi.machine.run(f"cat {CONFIGURATION}")
     assert pi.machine.run("stat -c '%U %a' /etc/ghostroll/aws-credentials") == "root 600"
     assert pi.status()["state"] == "idle"
+    found = json.loads(pi.machine.says("ghostroll doctor --json"))["findings"]
+    assert [finding for finding in found if finding["verdict"] == "failed"] == []
+    well = {finding["name"] for finding in found if finding["verdict"] == "ok"}
+    assert {"udev", "credentials", "store", "store-link", "store-private", *LONG_RUNNING} <= well
 
 
 @pytest.mark.parametrize("version", ["", "999.0.0"], ids=["the same version", "an upgrade"])
@@ -36,8 +41,9 @@ def test_installing_again_keeps_configuration_data_and_a_session_that_is_not_don
     reader.slow_down(50_000)
     pi.wait_for_saved(at_least=1, below=12)
     before = pi.originals()
-    install(pi.machine, bundle, version)
+    said = install(pi.machine, bundle, version)
     reader.slow_down(0)
+    assert "udev starts a run for each card" in said, "it ends with what the doctor finds"
     assert "# mine" in pi.machine.run(f"cat {CONFIGURATION}")
     for session, photos in before.items():
         assert photos.items() <= pi.originals()[session].items()
