@@ -75,4 +75,4 @@ def test_many_addresses_take_no_memory_and_gain_nothing(monkeypatch: pytest.Monk
 def test_no_two_characters_of_a_code_look_alike() -> None:
     assert not set("0o1il") & set(ALPHABET)
     assert len(set(ALPHABET)) == 31
-    assert ALPHABET == ALPHABET.lower()
+    assert ALPHABET.islower()
