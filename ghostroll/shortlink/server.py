@@ -1,10 +1,7 @@
 """The link server: `http://<address>/<code>` leads to a share that is still valid. It answers nothing else.
 
-Started by systemd with its socket (sd_listen_fds(3)) when a guest comes, it ends when nobody came for a while:
-
-    python -m ghostroll.shortlink.server DIRECTORY
-
-One thread, no library: http.server and asyncio each take as much memory again as all of this.
+`ghostroll-link DIRECTORY` is started by systemd with its socket (sd_listen_fds(3)) when a guest comes, and ends when
+nobody came for a while. One thread, no library: http.server and asyncio each take as much memory again as all of this.
 """
 
 import errno
@@ -192,7 +189,3 @@ def main() -> int:
         return _EX_USAGE
     Server(listeners, sys.argv[1]).until_idle(IDLE_SECONDS)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
