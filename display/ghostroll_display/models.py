@@ -28,6 +28,8 @@ _SEVEN = ("black", "white", "green", "blue", "red", "yellow", "orange")
 
 # A picture on a screen or a panel that we don't know: the commonest panels have about this many.
 _USUAL_DPI = 130
+# Panels of two colours are left alone for this long, those of more, whose refreshes take longer, for longer.
+_QUICK_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class PanelModel:
     def palette(self) -> tuple[Rgb, ...]:
         """The colours as (red, green, blue)."""
         return tuple(RGB[colour] for colour in self.colours)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a refresh takes so long that nobody waits for an answer from it: panels of more than two colours."""
+        return self.quiet_seconds > _QUICK_SECONDS
 
     @property
     def is_png(self) -> bool:

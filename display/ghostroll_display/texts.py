@@ -43,6 +43,28 @@ CARD_SAFE = "The card is safe to remove."
 OTHER_KEEP = "Another card is being read: keep it in!"
 UNKNOWN_PROBLEM = "Something went wrong. The log says more."
 INTERRUPTED_LINE = "What was saved is safe. The rest goes on at the next start."
+# Answers to the button.
+RELEASING = "Releasing the card"
+RELEASING_WHILE_READ = "After the current file. Keep it in until then."
+NO_CARD = "No card to release"
+NO_CARD_LINE = "There is none in the reader."
+SIGNING = "Signing the link anew"
+SIGNING_LINE = "Let go; it takes a moment. Hold on to shut down."
+NOT_SIGNED = "No fresh link"
+SHUTTING_DOWN = "Shutting down"
+SHUTTING_DOWN_LINE = "Let go. What was saved is safe."
+UNHEARD = {
+    "eject": ("Not released", "Nobody releases cards here. Unmount it on this computer."),
+    "sign-anew": ("No fresh link", "`ghostroll watch` does not run, which would sign it."),
+    "power-off": ("Not shut down", "Nobody switches this machine off by its button."),
+}
+# The same in the log.
+WISHES = {
+    "eject": "the card is to be released",
+    "sign-anew": "the last link is to be signed anew",
+    "power-off": "the machine is to be shut down",
+}
+
 # Where no code fits.
 LINK_IS_WHERE = "The link is in share.txt and in the log."
 
