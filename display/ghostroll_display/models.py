@@ -42,6 +42,7 @@ class PanelModel:
     colours: tuple[str, ...]
     deadline_seconds: int  # a refresh never takes longer
     quiet_seconds: int  # the least pause between refreshes that only show progress
+    is_screen: bool = False  # its pixels are as large as a module of a code may be
 
     @property
     def palette(self) -> tuple[Rgb, ...]:

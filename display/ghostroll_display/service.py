@@ -17,7 +17,7 @@ from ghostroll.config import Settings
 from ghostroll.errors import GhostrollError
 from ghostroll.log import logger
 from ghostroll.requests import Requests
-from ghostroll_display import frame
+from ghostroll_display import frame, terminal
 from ghostroll_display.asking import Asking
 from ghostroll_display.button import Button, open_button
 from ghostroll_display.models import png_model
@@ -53,12 +53,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(
         prog="ghostroll-display", description="Draws status.json to status.png and the panel.", epilog=_EXIT_STATUS
     )
-    parser.add_argument("--once", action="store_true", help="draw the current status and end")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--once", action="store_true", help="draw the current status and end")
+    what.add_argument("--terminal", action="store_true", help="draw the frame in this terminal and end")
     parser.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     options = parser.parse_args(arguments)
     log.setup()
     try:
         settings = config.load({}, os.environ, options.config).settings
+        if options.terminal:
+            show_in_terminal(settings)
+            return 0
         if settings.panel == "none":
             logger.info("No panel is wanted (panel = none): nothing is drawn.")
             return 0
@@ -70,7 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GhostrollError as error:
         logger.error("%s", f"{error} {error.hint}".strip())
         return error.exit_code
+    except BrokenPipeError:  # stdout's reader has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def show_in_terminal(settings: Settings) -> None:
+    """Draw the frame of the panel in force, from the status as it is now, whether or not a display runs."""
+    record = Reader(settings.status_path).read()
+    model = terminal.model_in_force(settings, DEFAULT_SIZE)
+    terminal.show(record, view(record), model, datetime.now().astimezone(), Thumbnails().load)
 
 
 class Display:

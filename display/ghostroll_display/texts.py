@@ -76,6 +76,15 @@ CODE_SHORT = (
 )
 CODE_NONE = "No code: the link ({length} characters) is too long for this panel, and there is no short one."
 
+# What is said beside a frame in a terminal.
+TERMINAL_TOO_SMALL = (
+    "The panel's frame of {size} needs {columns} columns and {rows} rows; this window has {has}. {instead}"
+)
+TERMINAL_SMALLER = "This is the frame of a panel of {size}."
+TERMINAL_WORDS = "These are its words and its code."
+TERMINAL_NO_CODE = "(The code needs {columns} columns and {rows} rows: make the window larger, or its type smaller.)"
+TERMINAL_NO_BLOCKS = "This terminal does not take UTF-8: no picture and no code can be drawn. Set LANG to C.UTF-8."
+
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
