@@ -28,7 +28,6 @@ from ghostroll.errors import (
     on_disk,
 )
 from ghostroll.ingest import Ingest
-from ghostroll.log import logger
 from ghostroll.plan import Plan, changed_files, read_again
 from ghostroll.progress import Progress
 from ghostroll.proof import settle_accounts
