@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -24,7 +25,7 @@ from ghostroll.upkeep import Upkeep
 
 WAITING_MESSAGE = "Waiting for SD card…"
 _POLL_SECONDS = 2.0
-# How long a run is given to write its last word when the loop ends.
+# How long runs are given, all together, to write their last words when the loop ends.
 _STOP_SECONDS = 1.5
 
 
@@ -62,8 +63,9 @@ class Watch:
                 others.tell()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
+            deadline = time.monotonic() + _STOP_SECONDS
             for run in self._runs:
-                run.join(_STOP_SECONDS)
+                run.join(max(0.0, deadline - time.monotonic()))
         logger.info("Stopped watching.")
 
     def _look(self, record: StatusRecord, upkeep: Upkeep) -> None:
