@@ -19,7 +19,7 @@ from ghostroll.config import Settings
 from ghostroll.requests import Requests
 from ghostroll.status import CardState, CardStatus, Problem, State, Status
 from ghostroll_display import frame, texts
-from ghostroll_display.asking import UNHEARD_SECONDS, _asked, _no_card, _unheard
+from ghostroll_display.asking import UNHEARD_SECONDS, acknowledgement, no_card, unheard
 from ghostroll_display.button import Button, open_button
 from ghostroll_display.gestures import Gesture, Stage, Wish
 from ghostroll_display.models import MODELS, PanelModel
@@ -494,8 +494,8 @@ def test_a_slow_panel_leaves_the_acknowledgement_to_the_lamp_and_shows_what_came
 @pytest.mark.parametrize("panel", MODELS)
 def test_every_answer_fits_every_panel(panel: str) -> None:
     model = MODELS[panel]
-    screens = {_asked(wish, told) for wish in Wish for told in (SHARED, record(card=CardState.READING))}
-    screens |= {_no_card(), *map(_unheard, Wish)}
+    screens = {acknowledgement(wish, told) for wish in Wish for told in (SHARED, record(card=CardState.READING))}
+    screens |= {no_card(), *map(unheard, Wish)}
     for screen in screens:
         image = frame.draw(scenes.SCENES["shared"], model, now=scenes.NOW, answer=screen)
         ink = image.point(lambda index: 0 if index == model.colours.index("white") else 255, "L")
