@@ -3,7 +3,10 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +26,7 @@ from ghostroll_display.asking import UNHEARD_SECONDS, acknowledgement, no_card, 
 from ghostroll_display.button import Button, open_button
 from ghostroll_display.gestures import Gesture, Stage, Wish
 from ghostroll_display.models import MODELS, PanelModel
-from ghostroll_display.service import Display
+from ghostroll_display.service import Display, follow
 
 LINE, LAMP = 5, 13
 DOWN = Gesture(Stage.DOWN)
@@ -443,6 +446,42 @@ def test_a_stuck_button_leaves_the_panel_alone(bench: Bench) -> None:
     bench.finger.clock.now += 600
     assert bench.look() == usual
     assert bench.requests() == set()
+
+
+def test_the_running_display_hears_the_button_and_answers(tmp_path: Path, finger: Finger) -> None:
+    (tmp_path / "requests").mkdir()
+    (tmp_path / "status.json").write_text(json.dumps(SHARED))
+    pushed = Button(finger.pins, LINE)
+    display = Display(settings(tmp_path), None)
+    picture, request = tmp_path / "status.png", tmp_path / "requests/eject"
+    seen: list[object] = []
+
+    def wait_for(truth: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not truth() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def use() -> None:
+        wait_for(picture.exists)
+        before = picture.read_bytes()
+        finger.push()
+        time.sleep(0.2)
+        finger.let_go()
+        wait_for(request.exists)
+        wait_for(lambda: picture.read_bytes() != before)
+        seen.extend((request.exists(), picture.read_bytes() != before))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    owner = threading.Thread(target=use)
+    try:
+        owner.start()
+        follow(display, settings(tmp_path), pushed)
+    finally:
+        owner.join()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert seen == [True, True]
 
 
 # Panels
