@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from PIL import Image
 
 from ghostroll.config import Settings
-from ghostroll_display import codes, frame, screens, texts
+from ghostroll_display import codes, fonts, frame, screens, texts
 from ghostroll_display.models import MODELS, PanelModel, Rgb, png_model
 from ghostroll_display.view import View
 
@@ -148,7 +148,7 @@ def _indexed(colour: Rgb) -> int:
 def words(seen: View, now: Any, room: Window) -> str:
     """Return the screen as text, and its code a character a column where there is room: for small windows."""
     shown = screens.screen(seen, now)
-    lines = [shown.heading.upper(), *(line for line in shown.lines if line)]
+    lines = [shown.heading.upper(), *(line.replace(fonts.NO_BREAK, " ") for line in shown.lines if line)]
     if shown.shows_code:
         lines += ["", *_code_in_characters(seen, room), "", seen.url]
     return "\n".join(lines)
