@@ -11,7 +11,7 @@ from road import Road
 
 from ghostroll.endpoint import StoreEndpoint
 
-LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path")
+LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path", "ghostroll-link.socket")
 CONFIGURATION = "/etc/ghostroll/ghostroll.toml"
 
 

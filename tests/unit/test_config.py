@@ -106,6 +106,9 @@ def test_the_defaults_are_those_of_the_contract(empty_file: str, monkeypatch: py
         panel_size=None,
         button_gpio=5,
         gpio_chip=None,
+        short_links=True,
+        short_link_host="auto",
+        short_link_port=80,
     )
     assert set(effective.origins.values()) == {"default"}
 
