@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from ghostroll.errors import StoreUnreachable
+from ghostroll.errors import GhostrollError, StoreUnreachable
 from ghostroll.invocation import Invocation, finished
 from ghostroll.log import logger
 from ghostroll.rows import SessionRow, SessionState
@@ -147,8 +147,11 @@ class Upkeep:
 
     def _look_at_the_link(self) -> None:
         """Have the status show what is so, where the link that it shows no longer holds."""
-        if self._shown.is_outdated():
-            self.shared()
+        try:
+            if self._shown.is_outdated():
+                self.shared()
+        except GhostrollError as error:
+            logger.warning("The link that is shown could not be looked at: %s", error)
 
     def _shares(self, *moments: datetime) -> list[SessionRow]:
         catalog = self.invocation.catalog
