@@ -87,10 +87,12 @@ def parser() -> argparse.ArgumentParser:
     verbs = main_parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     common = _common_options()
 
-    def add(name: str, command: Command, text: str, *, json: bool = False) -> argparse.ArgumentParser:
+    def add(
+        name: str, command: Command, text: str, *, json: bool = False, options: _Parser = common
+    ) -> argparse.ArgumentParser:
         verb: argparse.ArgumentParser = verbs.add_parser(
             name,
-            parents=[common],
+            parents=[options],
             allow_abbrev=False,
             help=text,
             description=text[0].upper() + text[1:] + ".",
@@ -113,12 +115,19 @@ def parser() -> argparse.ArgumentParser:
         "resume", commands.resume, "finish sessions that were interrupted or offline; needs no card", json=True
     )
     resume.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all unfinished ones")
+    share = add("share", commands.share, "make a fresh link to a session that was shared before", json=True)
+    share.add_argument("session", metavar="SESSION", help="its id, as `ghostroll sessions` lists it")
     eject = add("eject", commands.eject, "release a card, so that it may be pulled")
     eject.add_argument("device", metavar="DEVICE", nargs="?", help="such as sda1; default: every card")
     add("sessions", commands.sessions, "list the sessions", json=True)
     verify = add("verify", commands.verify_sessions, "read the saved files again and compare them", json=True)
     verify.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all")
-    add("status", commands.status, "show the current status", json=True)
+    # Of the setting `panel` there is no flag here: the word draws it.
+    status = add("status", commands.status, "show the current status", options=_common_options(without="panel"))
+    status.set_defaults(panel=None)
+    form = status.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    form.add_argument("--panel", action="store_true", dest="draws_panel", help="draw the panel's frame in the terminal")
     add("config", commands.show_config, "show the effective settings and where each came from", json=True)
     demo = add("demo", commands.demo, "do the main job on a sample card, with the embedded store")
     demo.add_argument("--card", metavar="DIR", help="a real card in place of the sample")
@@ -134,13 +143,15 @@ def parser() -> argparse.ArgumentParser:
     return main_parser
 
 
-def _common_options() -> _Parser:
-    """Return what every command takes: the settings above all."""
+def _common_options(without: str = "") -> _Parser:
+    """Return what every command takes: the settings above all, but for one."""
     common = _Parser(add_help=False, allow_abbrev=False)
     common.add_argument("-v", "--verbose", action="store_true", help="log more")
     common.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     settings = common.add_argument_group("settings (docs/configuration.md)")
     for setting in config.SETTINGS:
+        if setting.name == without:
+            continue
         if isinstance(setting.default, bool):
             settings.add_argument(
                 setting.flag, dest=setting.name, action=argparse.BooleanOptionalAction, help=setting.help

@@ -3,7 +3,9 @@
 import argparse
 import functools
 import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +20,10 @@ from ghostroll import watch as watching
 from ghostroll.bar import Bar
 from ghostroll.begin import check_places, session_of
 from ghostroll.catalog import Catalog
-from ghostroll.config import SETTINGS, Effective, Setting
+from ghostroll.config import SETTINGS, Effective, Setting, Settings
 from ghostroll.embedded import serve
-from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, on_disk, worst_exit_code
-from ghostroll.invocation import Invocation, begun, finished, stop_on_signals, told
+from ghostroll.errors import EX_BUG, EX_OK, EX_SOME_FAILED, UsageError, on_disk, worst_exit_code
+from ghostroll.invocation import Invocation, begun, finished, signed_anew, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
 from ghostroll.lost import refuse_unknown, require_base, warn_of_unknown
 from ghostroll.requests import Requests
@@ -121,12 +123,24 @@ def _chosen(catalog: Catalog, names: list[str]) -> list[SessionRow]:
     return rows
 
 
+def share(options: argparse.Namespace, effective: Effective) -> int:
+    """Make a fresh link to a session that was shared before; nothing but its page is uploaded."""
+    with begun(effective.settings, bar=_on_terminal()) as invocation:
+        ((run, summary),) = signed_anew(invocation, _chosen(invocation.catalog, [options.session]))
+        if options.json or not run.problems:
+            _print_summary(summary, as_json=options.json)
+        if summary.url and not options.json:
+            _print_note(invocation)
+    return run.exit_code
+
+
 def eject(options: argparse.Namespace, effective: Effective) -> int:
     """Release one card or all, and say when they may be pulled."""
     requests = Requests(effective.settings.status_path.parent)
     with on_disk():
         requests.eject(options.device)
-    waiting = [options.device.removeprefix("/dev/")] if options.device else requests.devices()
+    in_readers = [device for device in requests.devices() if requests.is_present(device) or requests.is_ejected(device)]
+    waiting = [options.device.removeprefix("/dev/")] if options.device else in_readers
     if not waiting:
         print("There is no card to eject.")
     until = time.monotonic() + _EJECT_SECONDS
@@ -236,6 +250,8 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 def status(options: argparse.Namespace, effective: Effective) -> int:
     """Show the current status."""
+    if options.draws_panel:
+        return _draw_panel(options, effective.settings)
     now = board.current(effective.settings.status_path)
     if options.json:
         print(json.dumps(now, indent=1))
@@ -253,6 +269,23 @@ def status(options: argparse.Namespace, effective: Effective) -> int:
     if now["url"]:
         print(f"{now['url']}\nvalid until {_until(now['expires_at'])}")
     return 0
+
+
+def _draw_panel(options: argparse.Namespace, settings: Settings) -> int:
+    """Have the display's program draw its frame in this terminal: it is a program of its own, and so it stays."""
+    size = "x".join(map(str, settings.panel_size)) if settings.panel_size else "auto"
+    environment = {
+        **os.environ,
+        "GHOSTROLL_STATUS_PATH": str(settings.status_path),
+        "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
+        "GHOSTROLL_PANEL": settings.panel,
+        "GHOSTROLL_PANEL_SIZE": size,
+    }
+    config = ["--config", options.config] if options.config else []
+    drawn = subprocess.run(  # noqa: S603 - this very interpreter
+        [sys.executable, "-m", "ghostroll_display", "--terminal", *config], env=environment, check=False
+    )
+    return drawn.returncode if drawn.returncode >= 0 else EX_BUG
 
 
 def show_config(options: argparse.Namespace, effective: Effective) -> int:

@@ -79,6 +79,7 @@ class Settings:
     panel: str
     panel_size: tuple[int, int] | None
     button_gpio: int
+    led_gpio: int | None
     gpio_chip: int | None
     short_links: bool
     short_link_host: str
@@ -261,7 +262,8 @@ SETTINGS = (
     Setting("verify", _one_of("readback", "none"), "readback", "read every copy back from the disk, or not"),
     Setting("panel", _text, "auto", "auto (an Inky, else png), png, none, or a panel's name"),
     Setting("panel_size", _optional(_size, "auto"), "auto", "size of the panel's picture, WxH, for png"),
-    Setting("button_gpio", _number(0, 63, "a GPIO number"), 5, "the eject button's pin"),
+    Setting("button_gpio", _number(0, 63, "a GPIO number"), 5, "the button's pin"),
+    Setting("led_gpio", _optional(_number(0, 63, "none, or a GPIO number"), "none"), "none", "the button's lamp"),
     Setting("gpio_chip", _optional(_number(0, 63, "auto, or a number"), "auto"), "auto", "the GPIO chip's number"),
     Setting("short_links", _boolean, True, "on an appliance: offer short links, for panels too small for the full one"),
     Setting("short_link_host", _short_host, "auto", "this machine's address in short links; auto: the local network's"),

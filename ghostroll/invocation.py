@@ -13,14 +13,22 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ghostroll import pipeline, story
+from ghostroll import pipeline, signing, story
 from ghostroll.bar import Bar
 from ghostroll.begin import session_of
 from ghostroll.catalog import Catalog
 from ghostroll.claim import can_be_finished, is_busy
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
-from ghostroll.errors import DiskFull, GhostrollError, NotSharedYet, disk_error, on_disk
+from ghostroll.errors import (
+    DiskFull,
+    GhostrollError,
+    Interrupted,
+    NotSharedYet,
+    StoreUnreachable,
+    disk_error,
+    on_disk,
+)
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
@@ -221,6 +229,16 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):
+            return
+
+
+def signed_anew(invocation: Invocation, rows: Iterable[SessionRow | None]) -> Iterator[tuple[Run, Summary]]:
+    """Sign shares anew, one by one; None stands for a share that nobody made yet."""
+    for row in rows:
+        with invocation.run() as run:
+            summary = signing.sign_anew(run, row)
+        yield run, summary
+        if any(isinstance(problem, StoreUnreachable | Interrupted) for problem in run.problems):
             return
 
 

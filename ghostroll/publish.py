@@ -81,9 +81,13 @@ def upload_zip(session: Session, catalog: Catalog, store: "Store", part_sent: Ca
     return True
 
 
-def upload_page(session: Session, catalog: Catalog, store: "Store", page: str) -> bytes:
-    """Write the page to `index.s3.html`, upload it as `index.html`, and return the bytes as stored."""
+def keep_page(session: Session, page: str) -> None:
+    """Write the page that is about to be uploaded to `index.s3.html`."""
     durable.write_atomically(session.s3_page, page)
+
+
+def upload_page(session: Session, catalog: Catalog, store: "Store", page: str) -> bytes:
+    """Upload the page as `index.html`, and return the bytes as stored."""
     packed = gzip.compress(page.encode(), 6, mtime=0)
     sha256 = hashlib.sha256(packed).hexdigest()
     store.put(

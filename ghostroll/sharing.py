@@ -106,6 +106,15 @@ def _publish_in_order(
     has_zip = whole and session.share_zip.exists()
     if has_zip and publish.upload_zip(session, run.catalog, store, got_through):
         run.record.add(uploaded=1)
+    shots = run.catalog.shots(session.session_id, uploaded_to=store.identity)
+    open_gallery(run, session, store, shots, session.share_zip.stat().st_size if has_zip else None)
+
+
+def open_gallery(run: Run, session: Session, store: "Store", shots: list[Shot], zip_bytes: int | None) -> None:
+    """Make the page of these pictures, upload it, try its link and show that; all of it is in the store.
+
+    Where the session's directory is gone, nothing is written there. Raises OSError besides what the store raises.
+    """
     now = store.now()
     presign = store.presigner(_expiry_seconds(run, store, now), now)
     page = gallery.build_page(
@@ -113,14 +122,16 @@ def _publish_in_order(
             title="",
             receipt=session.receipt,
             created=now,
-            photos=_photos(run.catalog.shots(session.session_id, uploaded_to=store.identity)),
+            photos=_photos(shots),
             companions=(),
             links=gallery.StoreLinks(session, presign),
-            zip_bytes=session.share_zip.stat().st_size if has_zip else None,
+            zip_bytes=zip_bytes,
             expires_at=presign.expires_at,
             image_source=store.image_origin(),
         )
     )
+    if session.directory.is_dir():
+        publish.keep_page(session, page)
     packed = publish.upload_page(session, run.catalog, store, page)
     run.record.add(uploaded=1)
     url = run.link or presign(session.page_key)
@@ -132,7 +143,8 @@ def _publish_in_order(
 
 def _announce(run: Run, session: Session, url: str, expires_at: datetime) -> None:
     """The link answered: now, and not before, it is shown."""
-    publish.write_share(session, url, qr.qr_png(url))
+    if session.directory.is_dir():
+        publish.write_share(session, url, qr.qr_png(url))
     run.catalog.set_share(session.session_id, url=url, expires_utc=rfc3339(expires_at))
     short = offer.of_session(run.settings, run.catalog, session.session_id)
     run.record.change(url=url, short_url=short.url, expires_at=rfc3339(expires_at))

@@ -6,9 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from ghostroll.begin import session_of
+from ghostroll.claim import is_busy
 from ghostroll.errors import GhostrollError, StoreUnreachable
-from ghostroll.invocation import Invocation, finished
+from ghostroll.invocation import Invocation, finished, signed_anew
 from ghostroll.log import logger
+from ghostroll.requests import SIGN_ANEW, Requests
 from ghostroll.rows import SessionRow, SessionState
 from ghostroll.run import Run
 from ghostroll.shortlink.shown import Shown
@@ -57,6 +60,8 @@ class Upkeep:
 
     invocation: Invocation
     shared: Callable[[], None]
+    _requests: Requests = field(init=False)
+    _is_signing: bool = False
     _clock: WallClock = field(default_factory=WallClock)
     _retry_at: float = 0.0
     _revive_at: float = 0.0
@@ -68,6 +73,7 @@ class Upkeep:
 
     def __post_init__(self) -> None:
         self._shown = Shown(self.invocation.settings, self.invocation.catalog)
+        self._requests = Requests(self.invocation.settings.status_path.parent)
 
     def due(self, *, card_at_work: bool) -> list[tuple[str, Callable[[], None]]]:
         """Return what is to be done now, by name; each in a thread of its own.
@@ -76,6 +82,8 @@ class Upkeep:
         """
         now = time.monotonic()
         works: list[tuple[str, Callable[[], None]]] = []
+        if self._is_asked_to_sign():
+            works.append(("sign", self._sign_last_anew))
         if self.invocation.settings.uses_embedded_store and now >= self._revive_at:
             self._revive_at = now + _REVIVE_SECONDS
             if self.invocation.catalog.latest_share() or self._clock.has_jumped:
@@ -142,8 +150,30 @@ class Upkeep:
         if stale:
             changed = "clock" if before != now else "address"
             logger.info("The %s of this machine has changed: its links are signed anew.", changed)
-        for _ in finished(self.invocation, stale):
-            self.shared()
+        for run, _ in signed_anew(self.invocation, [row for row in stale if not self._is_at_work_on(row)]):
+            if not run.problems:
+                self.shared()
+
+    def _is_at_work_on(self, row: SessionRow) -> bool:
+        return is_busy(session_of(self.invocation.settings, row.session_id))
+
+    def _is_asked_to_sign(self) -> bool:
+        """Tell whether the button was held; pressed again while it is being done, it is done once."""
+        try:
+            return self._requests.take_sign_anew() and not self._is_signing
+        except OSError as error:  # something else lies there, which is nobody's wish
+            logger.debug("%s cannot be taken: %s", SIGN_ANEW, error)
+            return False
+
+    def _sign_last_anew(self) -> None:
+        """Sign the share that the panel shows, or showed last, for its full time."""
+        self._is_signing = True
+        try:
+            logger.info("Asked for a fresh link to the last share.")
+            for _ in signed_anew(self.invocation, [self.invocation.catalog.last_share()]):
+                pass  # the status and the log tell what came of it
+        finally:
+            self._is_signing = False
 
     def _look_at_the_link(self) -> None:
         """Have the status show what is so, where the link that it shows no longer holds."""

@@ -3,14 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
-from ghostroll.config import Settings
 from ghostroll_display import codes, frame
-from ghostroll_display.models import MODELS, PanelModel, png_model
+from ghostroll_display.models import PanelModel
 from ghostroll_display.screens import screen
 from ghostroll_display.view import view
 
@@ -30,19 +26,3 @@ def answer(url: str, short_url: str, model: PanelModel) -> dict[str, Any]:
         "form": code.form if code else None,
         "reason": codes.reason(url, code),
     }
-
-
-def likely_model(settings: Settings, usual_size: tuple[int, int]) -> PanelModel:
-    """Return the panel of the settings without touching it: one that is looked for has the size of its picture."""
-    if settings.panel in MODELS:
-        return MODELS[settings.panel]
-    drawn = _size_of(settings.status_image_path) if settings.panel == "auto" else None
-    return png_model(drawn or settings.panel_size or usual_size)
-
-
-def _size_of(picture: Path) -> tuple[int, int] | None:
-    try:
-        with Image.open(picture) as image:
-            return image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
-        return None

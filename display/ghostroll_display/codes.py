@@ -68,10 +68,20 @@ class Code:
 def fitting(url: str | None, short_url: str | None, model: PanelModel, side_px: int) -> Code | None:
     """Return the code to be shown in a square of `side_px`: the full link's, else the short one's, else none."""
     for form, text in ((LinkForm.FULL, url), (LinkForm.SHORT, short_url)):
-        code = _code(form, text, model.dpi, side_px) if text else None
+        code = (
+            _code(form, text, model.dpi, 1 if model.is_screen else least_module_px(model.dpi), side_px)
+            if text
+            else None
+        )
         if code:
             return code
     return None
+
+
+def smallest(url: str) -> Code | None:
+    """Return the code of a link with one pixel a module, for a terminal; None where no code holds it."""
+    version = _least_version(url, "L")
+    return None if version is None else Code(LinkForm.FULL, url, version, "L", 1, QUIET_MODULES[0], dpi=1)
 
 
 def reason(url: str, code: Code | None) -> str:
@@ -88,14 +98,14 @@ def least_module_px(dpi: int) -> int:
 
 
 @lru_cache(maxsize=16)
-def _code(form: LinkForm, text: str, dpi: int, side_px: int) -> Code | None:
+def _code(form: LinkForm, text: str, dpi: int, least_px: int, side_px: int) -> Code | None:
     version = _least_version(text, "L")
     if version is None:
         return None
     level = next(level for level in _LEVELS if _least_version(text, level) == version)
     modules = 17 + 4 * version
     quiet, px = _largest(modules, QUIET_MODULES, side_px)
-    if px < least_module_px(dpi):
+    if px < least_px:
         return None
     return Code(form, text, version, level, px, quiet, dpi)
 

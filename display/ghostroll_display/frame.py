@@ -51,13 +51,15 @@ def draw(
     *,
     now: datetime,
     load: Callable[[str], Image.Image | None] = no_pictures,
+    answer: Screen | None = None,
 ) -> Image.Image:
     """Return the frame for a status: mode "P", the model's size and palette.
 
-    Times are shown in `now`'s zone. `load` opens a thumbnail by its path, or returns None.
+    Times are shown in `now`'s zone. `load` opens a thumbnail by its path, or returns None. An `answer` to the button
+    stands in place of the status.
     """
     seen = view(status)
-    shown = screen(seen, now)
+    shown = answer or screen(seen, now)
     canvas = _blank(model)
     if not shown.shows_code:
         _draw_words(canvas, shown)

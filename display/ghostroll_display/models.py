@@ -28,6 +28,8 @@ _SEVEN = ("black", "white", "green", "blue", "red", "yellow", "orange")
 
 # A picture on a screen or a panel that we don't know: the commonest panels have about this many.
 _USUAL_DPI = 130
+# Panels of two colours are left alone for this long, those of more, whose refreshes take longer, for longer.
+_QUICK_SECONDS = 120
 
 
 @dataclass(frozen=True)
@@ -40,11 +42,17 @@ class PanelModel:
     colours: tuple[str, ...]
     deadline_seconds: int  # a refresh never takes longer
     quiet_seconds: int  # the least pause between refreshes that only show progress
+    is_screen: bool = False  # its pixels are as large as a module of a code may be
 
     @property
     def palette(self) -> tuple[Rgb, ...]:
         """The colours as (red, green, blue)."""
         return tuple(RGB[colour] for colour in self.colours)
+
+    @property
+    def is_slow(self) -> bool:
+        """Whether a refresh takes so long that nobody waits for an answer from it: panels of more than two colours."""
+        return self.quiet_seconds > _QUICK_SECONDS
 
     @property
     def is_png(self) -> bool:

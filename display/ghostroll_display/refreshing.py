@@ -1,6 +1,7 @@
 """Keeps a panel in step with the newest frame, in a thread of its own: a refresh takes up to a minute."""
 
 import time
+from collections.abc import Hashable
 from datetime import date, datetime
 from threading import Condition, Thread
 from typing import Any
@@ -36,10 +37,10 @@ class Refresher:
         """Whether the thread is at work; where it should be and is not, there is a bug."""
         return self._thread.is_alive()
 
-    def want(self, image: Image.Image, record: dict[str, Any]) -> None:
-        """Have the panel show `image`, which was drawn from `record`, as soon as it deserves."""
+    def want(self, image: Image.Image, record: dict[str, Any], answer: Hashable = None) -> None:
+        """Have the panel show `image`, which was drawn from `record` or to give an `answer`, as soon as it deserves."""
         with self._changed:
-            self._schedule.want(Frame(image, tidings(record)))
+            self._schedule.want(Frame(image, (tidings(record), answer)))
             self._changed.notify()
 
     def end(self, last: Image.Image | None = None) -> None:

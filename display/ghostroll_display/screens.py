@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REJECTED = "rejected"
     INTERRUPTED = "interrupted"
     ERROR = "error"
+    ANSWER = "answer"  # to the button, whatever the status is
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ def _card(seen: View) -> str:
 
 
 def _card_in_short(seen: View) -> str:
+    if seen.card_state == "ejected" and not seen.other_card_is_read:
+        return texts.EJECTED
     said = _card(seen)
     return texts.SAFE if said == texts.CARD_SAFE else said
 

@@ -17,14 +17,18 @@ from ghostroll import config, log
 from ghostroll.config import Settings
 from ghostroll.errors import GhostrollError
 from ghostroll.log import logger
-from ghostroll.status import State
-from ghostroll_display import choice, frame
+from ghostroll.requests import Requests
+from ghostroll_display import choice, frame, terminal
+from ghostroll_display.asking import Asking
+from ghostroll_display.button import Button, open_button
 from ghostroll_display.models import png_model
 from ghostroll_display.panel import Panel, PanelFailed, PictureFailed, PngPanel, open_panel
 from ghostroll_display.reading import Reader
 from ghostroll_display.refreshing import GRACE_SECONDS, Refresher, blank
+from ghostroll_display.screens import Screen, screen
 from ghostroll_display.telling import Systemd, power_goes_off
 from ghostroll_display.thumbnails import Thumbnails
+from ghostroll_display.view import view
 from ghostroll_display.watching import Watch
 
 # What status.png measures where no panel says otherwise: the commonest one of 7.3 inches.
@@ -50,8 +54,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(
         prog="ghostroll-display", description="Draws status.json to status.png and the panel.", epilog=_EXIT_STATUS
     )
-    parser.add_argument("--once", action="store_true", help="draw the current status and end")
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--once", action="store_true", help="draw the current status and end")
+    what.add_argument("--terminal", action="store_true", help="draw the frame in this terminal and end")
+    what.add_argument(
         "--code-for",
         nargs=2,
         metavar=("LINK", "SHORT"),
@@ -64,8 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = config.load({}, os.environ, options.config).settings
         if options.code_for:
             link, short = options.code_for
-            model = choice.likely_model(settings, DEFAULT_SIZE)
+            model = terminal.model_in_force(settings, DEFAULT_SIZE)
             sys.stdout.write(json.dumps(choice.answer(link, short, model)) + "\n")
+            return 0
+        if options.terminal:
+            show_in_terminal(settings)
             return 0
         if settings.panel == "none":
             logger.info("No panel is wanted (panel = none): nothing is drawn.")
@@ -74,11 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.once:
             display.show_once()
         else:
-            follow(display, settings)
+            follow(display, settings, open_button(settings))
     except GhostrollError as error:
         logger.error("%s", f"{error} {error.hint}".strip())
         return error.exit_code
+    except BrokenPipeError:  # stdout's reader has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+
+
+def show_in_terminal(settings: Settings) -> None:
+    """Draw the frame of the panel in force, from the status as it is now, whether or not a display runs."""
+    record = Reader(settings.status_path).read()
+    model = terminal.model_in_force(settings, DEFAULT_SIZE)
+    terminal.show(record, view(record), model, datetime.now().astimezone(), Thumbnails().load)
 
 
 class Display:
@@ -87,6 +105,7 @@ class Display:
     def __init__(self, settings: Settings, panel: Panel | None) -> None:
         self.panel = panel
         self._reader = Reader(settings.status_path)
+        self._asking = Asking(Requests(settings.status_path.parent), time.monotonic)
         model = panel.model if panel else png_model(settings.panel_size or DEFAULT_SIZE)
         self._picture = PngPanel(model, settings.status_image_path)
         self._thumbnails = Thumbnails()
@@ -94,6 +113,12 @@ class Display:
         self._complaint = ""
         self._choice = ""
         self._record: dict[str, Any] = {}
+        self._answer: Screen | None = None
+        self.button: Button | None = None
+
+    @property
+    def _has_lamp(self) -> bool:
+        return self.button is not None and self.button.has_lamp
 
     @property
     def message(self) -> str:
@@ -117,13 +142,28 @@ class Display:
         if self._refresher:
             self._refresher.start()
 
+    def hear(self) -> None:
+        """Do what the button asks for; what is shown next tells."""
+        for gesture in self.button.gestures() if self.button else ():
+            self._asking.hear(gesture, self._record)
+
     def show(self) -> None:
-        """Draw the current status, and have it shown. A picture that cannot be written does not stop the panel."""
-        image = self._draw()
+        """Draw the current status, or an answer to the button, and have it shown.
+
+        A picture that cannot be written does not stop the panel.
+        """
+        self._record = self._reader.read()
+        had_answer, self._answer = self._answer, self._asking.answer(self._record)
+        if self.button and had_answer and not self._answer:
+            self.button.dark()
+        image = self._drawn(self._answer)
         if self._refresher:
             if not self._refresher.is_alive():
                 raise RuntimeError("the panel's thread has ended")
-            self._refresher.want(image, self._record)
+            if self._asking.only_acknowledges and self._has_lamp and self._picture.model.is_slow:
+                self._refresher.want(self._drawn(), self._record)  # the lamp has answered already
+            else:
+                self._refresher.want(image, self._record, self._answer)
         complaint = ""
         try:
             self._picture.show(image)
@@ -133,11 +173,19 @@ class Display:
             logger.error("%s", complaint)
         self._complaint = complaint
 
+    def seconds_to_wait(self) -> float:
+        """Return for how long nothing changes of what is shown, unless the status or the button does."""
+        left = self._asking.seconds_to_wait()
+        return _REDRAW_SECONDS if left is None else min(_REDRAW_SECONDS, left)
+
     def _draw(self) -> Image.Image:
         self._record = self._reader.read()
+        return self._drawn()
+
+    def _drawn(self, answer: Screen | None = None) -> Image.Image:
         now = datetime.now().astimezone()
         self._tell_choice(choice.told(self._record, self._picture.model, now))
-        return frame.draw(self._record, self._picture.model, now=now, load=self._thumbnails.load)
+        return frame.draw(self._record, self._picture.model, now=now, load=self._thumbnails.load, answer=answer)
 
     def _tell_choice(self, choice_now: str) -> None:
         """Log which code is shown and why, once."""
@@ -151,18 +199,19 @@ class Display:
             return
         last = None
         if power_goes_off():
-            last = self._draw() if self._shows_link() else blank(self._picture.model)
+            image = self._draw()
+            last = image if self._shows_link() else blank(self._picture.model)
         try:
             self._refresher.end(last)
         except PanelFailed as error:
             logger.error("The panel keeps what it shows: %s", error)
 
     def _shows_link(self) -> bool:
-        return self._record.get("state") == State.DONE and bool(self._record.get("url"))
+        return screen(view(self._record), datetime.now().astimezone()).shows_code
 
 
-def follow(display: Display, settings: Settings) -> None:
-    """Show the record whenever it changes, until SIGTERM or SIGINT."""
+def follow(display: Display, settings: Settings, button: Button | None = None) -> None:
+    """Show the record whenever it changes, and heed the button, until SIGTERM or SIGINT."""
     stop = threading.Event()
     watch = Watch(settings.status_path)
 
@@ -172,14 +221,21 @@ def follow(display: Display, settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    display.button = button
+    if button:
+        button.wake = watch.wake
     systemd = Systemd()
     display.start()
     while not stop.is_set():
         drawn_at = time.monotonic()
+        display.hear()
         display.show()
         systemd.tell(display.message)
-        watch.wait(min(_REDRAW_SECONDS, systemd.feed_seconds or _REDRAW_SECONDS))
+        waits = (display.seconds_to_wait(), systemd.feed_seconds, button.seconds_to_wait() if button else None)
+        watch.wait(min(seconds for seconds in waits if seconds is not None))
         stop.wait(max(0.0, drawn_at + _DRAW_SECONDS - time.monotonic()))
     systemd.ending(display.seconds_to_end)
+    if button:
+        button.close()
     display.end()
     watch.close()

@@ -43,6 +43,28 @@ CARD_SAFE = "The card is safe to remove."
 OTHER_KEEP = "Another card is being read: keep it in!"
 UNKNOWN_PROBLEM = "Something went wrong. The log says more."
 INTERRUPTED_LINE = "What was saved is safe. The rest goes on at the next start."
+# Answers to the button.
+RELEASING = "Releasing the card"
+RELEASING_WHILE_READ = "After the current file. Keep it in until then."
+NO_CARD = "No card to release"
+NO_CARD_LINE = "There is none in the reader."
+SIGNING = "Signing the link anew"
+SIGNING_LINE = "Let go; it takes a moment. Hold on to shut down."
+NOT_SIGNED = "No fresh link"
+SHUTTING_DOWN = "Shutting down"
+SHUTTING_DOWN_LINE = "Let go. What was saved is safe."
+UNHEARD = {
+    "eject": ("Not released", "Nobody releases cards here. Unmount it on this computer."),
+    "sign-anew": ("No fresh link", "`ghostroll watch` does not run, which would sign it."),
+    "power-off": ("Not shut down", "Nobody switches this machine off by its button."),
+}
+# The same in the log.
+WISHES = {
+    "eject": "the card is to be released",
+    "sign-anew": "the last link is to be signed anew",
+    "power-off": "the machine is to be shut down",
+}
+
 # Where no code fits.
 LINK_IS_WHERE = "The link is in share.txt and in the log."
 
@@ -53,6 +75,15 @@ CODE_SHORT = (
     "version {version}-{level}, {px} px ({mm:.2f} mm) a module."
 )
 CODE_NONE = "No code: the link ({length} characters) is too long for this panel, and there is no short one."
+
+# What is said beside a frame in a terminal.
+TERMINAL_TOO_SMALL = (
+    "The panel's frame of {size} needs {columns} columns and {rows} rows; this window has {has}. {instead}"
+)
+TERMINAL_SMALLER = "This is the frame of a panel of {size}."
+TERMINAL_WORDS = "These are its words and its code."
+TERMINAL_NO_CODE = "(The code needs {columns} columns and {rows} rows: make the window larger, or its type smaller.)"
+TERMINAL_NO_BLOCKS = "This terminal does not take UTF-8: no picture and no code can be drawn. Set LANG to C.UTF-8."
 
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

@@ -51,6 +51,7 @@ BAD = [
     ("panel_size", "400", "[400, 300]"),
     ("panel_size", "00x00", '"00x300"'),
     ("button_gpio", "-1", "64"),
+    ("led_gpio", "lamp", "64"),
     ("gpio_chip", "chip", "64"),
 ]
 
@@ -105,6 +106,7 @@ def test_the_defaults_are_those_of_the_contract(empty_file: str, monkeypatch: py
         panel="auto",
         panel_size=None,
         button_gpio=5,
+        led_gpio=None,
         gpio_chip=None,
         short_links=True,
         short_link_host="auto",

@@ -522,7 +522,9 @@ def test_before_there_is_a_share_a_likely_link_is_tried_on_the_panel(
 
 
 def test_a_panel_that_is_looked_for_has_the_size_of_what_the_display_drew(settings: Settings) -> None:
-    Image.new("1", (212, 104)).save(settings.status_image_path)
+    drawn = Image.new("P", (212, 104))
+    drawn.putpalette([255, 255, 255, 0, 0, 0])
+    drawn.save(settings.status_image_path)
     (finding,) = of("panel-code", panel_code.findings(settings))
     assert "212x104" in finding.text
 
