@@ -35,6 +35,10 @@ system-packages: # the browser and the tools that tests compare with; installed 
 appliance-test: setup ## install the bundle in a virtual machine; plug, swap and tear out cards; cut its power (root, Debian)
 	$(BIN)/pytest tests/appliance
 
+.PHONY: appliance-core
+appliance-core: setup ## the same, but only what every change must pass
+	$(BIN)/pytest tests/appliance -m core
+
 check: setup ## lint, types, layers, shell scripts, lock
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .

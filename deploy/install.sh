@@ -8,7 +8,7 @@ version=$(cat "$bundle/VERSION")
 no_start=${1-}
 PREFIX=/opt/ghostroll
 UNITS=/etc/systemd/system
-STEADY="ghostroll.service ghostroll-display.service ghostroll-store.service ghostroll-eject.path"
+STEADY="ghostroll.service ghostroll-display.service ghostroll-store.service ghostroll-eject.path ghostroll-link.socket"
 
 say() { echo "GhostRoll: $*"; }
 fail() {
@@ -83,7 +83,7 @@ switch() {
 }
 
 install_units() {
-    for unit in "$bundle"/systemd/*.service "$bundle"/systemd/*.path "$bundle"/systemd/*.slice; do
+    for unit in "$bundle"/systemd/*.service "$bundle"/systemd/*.path "$bundle"/systemd/*.socket "$bundle"/systemd/*.slice; do
         copy "$unit" "$UNITS/${unit##*/}"
     done
     for unit in "$UNITS"/ghostroll*; do # an earlier version's
@@ -122,6 +122,8 @@ start() {
     [ "$no_start" != --no-start ] || return 0
     # shellcheck disable=SC2086
     systemctl start $STEADY || say "not everything has started; ghostroll doctor tells what to do."
+    systemctl is-active --quiet ghostroll-link.socket ||
+        say "port 80 is taken: small panels show no code. Another port: docs/configuration.md, short_link_port."
     # shellcheck disable=SC2086
     [ -z "$runs" ] || systemctl --no-block start $runs
     # The cards that are in already; those that a run has seen are announced in vain.

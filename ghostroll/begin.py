@@ -13,8 +13,7 @@ from ghostroll.card import Scan, Volume
 from ghostroll.claim import files_below, is_busy
 from ghostroll.config import Settings
 from ghostroll.errors import ConfigurationError, DiskFull, disk_error
-from ghostroll.ingest import changed_files
-from ghostroll.plan import Plan, read_again
+from ghostroll.plan import Plan, changed_files, read_again
 from ghostroll.rows import SessionRow, SessionState
 from ghostroll.run import Run
 from ghostroll.session import Session, checked_session_id, new_session_id

@@ -91,6 +91,22 @@ class Board:
                     return
             time.sleep(wait)
 
+    def amend(self, run_id: str, record: dict[str, Any] | None) -> None:
+        """Replace the record of a run that has ended, or remove it; a run that lives speaks for itself."""
+        with self._locked():
+            file = self._directory / f"{run_id}.json"
+            if self._is_alive(run_id) or not file.exists():
+                return
+            if record is None:
+                file.unlink()
+            else:
+                durable.write_lightly(file, json.dumps(record), by_way_of=self._directory)
+
+    def is_over(self, run_id: str) -> bool:
+        """Tell whether the process of a run has ended, with a last word or without."""
+        with self._locked():
+            return not self._is_alive(run_id)
+
     def clear_finished(self, states: tuple[State, ...]) -> None:
         """Remove the records of runs that have ended in one of these states."""
         with self._locked():

@@ -108,11 +108,16 @@ def find_volume(root: Path) -> Volume:
 
 def volume_of_device(device: str) -> Volume:
     """Return the volume of a mounted block device such as `/dev/sda1`; raises VolumeNotFound."""
+    return find_volume(mount_point(device))
+
+
+def mount_point(device: str) -> Path:
+    """Return where a block device such as `/dev/sda1` is mounted; raises VolumeNotFound where it is not."""
     wanted = _number_of(device)
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields = line.split()  # proc_pid_mountinfo(5): 3 is major:minor, 5 the mount point
         if fields[2] == wanted:
-            return find_volume(Path(_unescaped(fields[4])))
+            return Path(_unescaped(fields[4]))
     raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="Mount it, or give its directory with --volume.")
 
 
@@ -234,6 +239,11 @@ def _facts(entry: "os.DirEntry[str]") -> _Entry | None:
     except OSError as error:  # the card fails right here
         return _Entry(entry.name, 0, error=error.strerror or "cannot be looked at")
     return _Entry(entry.name, facts.st_mode, facts.st_size, facts.st_mtime_ns)
+
+
+def label_of(root: Path) -> str:
+    """Return the label of the filesystem mounted at `root`; empty where it has none."""
+    return str(_device_properties(root).get("ID_FS_LABEL") or "")
 
 
 def subdirectories(directory: Path) -> list[Path]:

@@ -52,6 +52,8 @@ def _turns(record: dict[str, Any]) -> list[str]:
         turns.append(
             "It may be formatted." if card.get("safe_to_format") else f"Do not format it. {card.get('reason')}"
         )
+    if label and card.get("state") == "ejected":
+        turns.append(f"Card {label} is ejected: it is safe to remove.")
     if record.get("url"):
         turns.append(f"The link works until {_moment(record.get('expires_at'))}: {record['url']}")
     if record["state"] in _ENDED and record.get("message"):

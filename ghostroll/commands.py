@@ -139,7 +139,8 @@ def eject(options: argparse.Namespace, effective: Effective) -> int:
     requests = Requests(effective.settings.status_path.parent)
     with on_disk():
         requests.eject(options.device)
-    waiting = [options.device.removeprefix("/dev/")] if options.device else requests.devices()
+    in_readers = [device for device in requests.devices() if requests.is_present(device) or requests.is_ejected(device)]
+    waiting = [options.device.removeprefix("/dev/")] if options.device else in_readers
     if not waiting:
         print("There is no card to eject.")
     until = time.monotonic() + _EJECT_SECONDS

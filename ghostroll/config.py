@@ -81,6 +81,9 @@ class Settings:
     button_gpio: int
     led_gpio: int | None
     gpio_chip: int | None
+    short_links: bool
+    short_link_host: str
+    short_link_port: int
 
     @property
     def uses_embedded_store(self) -> bool:
@@ -165,6 +168,13 @@ def _host(value: Any) -> str:
     host = _text(value)
     if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", host):
         raise _Wrong("a host name, an address, or auto")
+    return host
+
+
+def _short_host(value: Any) -> str:
+    host = _text(value)
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,251}[A-Za-z0-9])?", host):
+        raise _Wrong("a host name, an address such as 192.168.1.20, or auto")
     return host
 
 
@@ -255,6 +265,11 @@ SETTINGS = (
     Setting("button_gpio", _number(0, 63, "a GPIO number"), 5, "the button's pin"),
     Setting("led_gpio", _optional(_number(0, 63, "none, or a GPIO number"), "none"), "none", "the button's lamp"),
     Setting("gpio_chip", _optional(_number(0, 63, "auto, or a number"), "auto"), "auto", "the GPIO chip's number"),
+    Setting("short_links", _boolean, True, "on an appliance: offer short links, for panels too small for the full one"),
+    Setting("short_link_host", _short_host, "auto", "this machine's address in short links; auto: the local network's"),
+    Setting(
+        "short_link_port", _number(1, 65535, "a port"), 80, "the port in short links: that of ghostroll-link.socket"
+    ),
 )
 _BY_NAME = {setting.name: setting for setting in SETTINGS}
 

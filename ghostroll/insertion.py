@@ -1,6 +1,8 @@
 """A card that the appliance's units mounted: is it ours, is it whole, and back to its owner when it was read."""
 
+import os
 from dataclasses import replace
+from pathlib import Path
 
 from ghostroll import card, slots
 from ghostroll.begin import check_places
@@ -11,6 +13,9 @@ from ghostroll.pipeline import run_pipeline
 from ghostroll.requests import Requests
 from ghostroll.run import Run, Summary
 from ghostroll.slot import Slot
+
+_TAKEN_OUT = "The card was taken out or changed before it was read."
+_UNREADABLE_HINT = "Try it in the camera; don't format it."
 
 
 def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash: bool = False) -> Summary:
@@ -31,19 +36,51 @@ def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash
 def _volume(run: Run, requests: Requests, device: str, medium: str | None) -> Volume:
     """Return the card's volume if it is to be taken."""
     damage = requests.damage(device) if requests.are_heard else None
+    run.record.change_card(device=device)
     try:
-        volume = replace(card.volume_of_device(device), damage=damage)
+        root = card.mount_point(device)
     except VolumeNotFound as error:
         if damage is None:
             raise
-        raise CardFailed(f"The card cannot be read: {damage}", hint="Try it in the camera; don't format it.") from error
+        raise CardFailed(f"The card cannot be read: {damage}", hint=_UNREADABLE_HINT) from error
+    label = card.label_of(root)
+    run.record.change_card(label=printable(label) or None)
+    _check_listing(root)
+    try:
+        volume = replace(card.find_volume(root), damage=damage)
+    except VolumeNotFound as error:
+        if damage:
+            raise CardFailed(f"The card cannot be read: {damage}", hint=_UNREADABLE_HINT) from error
+        raise CardRejected(
+            f"There is no DCIM folder on {_named(label)}: it is not a camera's.",
+            hint="Only what is in a camera's folders is taken. Nothing on it was changed.",
+        ) from error
     if medium and volume.presence and volume.presence.diskseq not in ("", medium):
-        raise CardFailed("The card was taken out or changed before it was read.")
+        raise CardFailed(_TAKEN_OUT)
     wanted = run.settings.sd_label
     if not slots.is_ours(wanted, volume):
         raise CardRejected(
-            f"The card's label is {printable(volume.label)}; only {wanted} is taken.",
+            f"{_described(label)}; only {wanted} is taken.",
             hint=f'Name the card {wanted}, or set sd_label = "*" to take any.',
         )
     check_places(run.settings, volume)
     return volume
+
+
+def _check_listing(root: Path) -> None:
+    """Find out whether the card can be listed at all: one that cannot looks like one without photos."""
+    try:
+        os.listdir(root)  # noqa: PTH208 - only whether it succeeds counts
+        is_mounted = root.is_mount()
+    except OSError as error:
+        raise CardFailed(f"The card cannot be read: {error.strerror}.", hint=_UNREADABLE_HINT) from error
+    if not is_mounted:
+        raise CardFailed(_TAKEN_OUT)
+
+
+def _named(label: str) -> str:
+    return f"the card {printable(label)}" if label else "the card"
+
+
+def _described(label: str) -> str:
+    return f"The card's label is {printable(label)}" if label else "The card has no label"

@@ -206,3 +206,18 @@ def read_again(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = 
     files = list(changed)
     names = derivative_names(picture_sources(files, found.files), taken)
     return [PlannedFile(file, names.get(file.path)) for file in files]
+
+
+def changed_files(volume: Volume, known: Iterable[KnownFile], stop: threading.Event) -> list[CardFile]:
+    """Return the known files whose sample on the card is not the one remembered: they are not known after all."""
+    changed = []
+    for each in known:
+        if stop.is_set():
+            raise Interrupted("The check of the card was interrupted.")
+        try:
+            same = each.sampled or sample_of(volume, each.file) == each.sample_sha256
+        except (OSError, FileFailed):
+            same = False  # reading it whole will tell what is wrong
+        if not same:
+            changed.append(each.file)
+    return changed

@@ -92,6 +92,12 @@ class StatusRecord:
             self._board.clear_finished(states)
         self._dirty.set()
 
+    def amend(self, run_id: str, record: dict[str, Any] | None) -> None:
+        """Replace the record of another run, one that has ended, or take it off the board."""
+        with self._unless_the_disk_fails():
+            self._board.amend(run_id, record)
+        self._dirty.set()
+
     def _tick(self) -> None:
         while not self._closed.is_set():
             self._dirty.wait()

@@ -1,8 +1,9 @@
-"""What one part of the appliance asks of another that may do what it may not: empty files, whose name says all.
+"""What one part of the appliance asks of another that may do what it may not: files whose name says what.
 
-In `requests/` they are for the root's helpers, which mount, unmount and switch off; the helpers' notes are listed in
-deploy/libexec/places.sh. Where there is no such directory this is no appliance, and nobody hears them. A link to be
-signed anew is asked of `ghostroll watch`, which has the credentials, by a file beside the status record.
+In `requests/` they are for the root's helpers, which mount, unmount and switch off; that of a release also holds which
+card is meant. The helpers' notes are listed in deploy/libexec/places.sh. Where there is no such directory this is no
+appliance, and nobody hears them. A link to be signed anew is asked of `ghostroll watch`, which has the credentials, by
+a file beside the status record.
 """
 
 import contextlib
@@ -12,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from ghostroll import durable
 from ghostroll.errors import UsageError
 
 SIGN_ANEW = "sign-anew"
@@ -26,6 +28,7 @@ class Requests:
     """The helpers' directories below `run_directory`, which on an appliance is `/run/ghostroll`."""
 
     run_directory: Path
+    block_devices: Path = Path("/sys/class/block")
 
     @property
     def are_heard(self) -> bool:
@@ -35,7 +38,9 @@ class Requests:
     def release(self, device: str, medium: str) -> None:
         """Give a card back that was read: it is unmounted. Nothing happens if another one is mounted there by now."""
         if self.are_heard and self.mounted_medium(device) == medium:
-            _make(self._requests / f"release-{_kernel_name(device)}")
+            # Whole at once: it is read as soon as it is there. By then another card may be in its place.
+            request = self._requests / f"release-{_kernel_name(device)}"
+            durable.write_lightly(request, medium, by_way_of=self.run_directory)
 
     def eject(self, device: str | None = None) -> Path:
         """Ask for a card, or all of them: read or not, it is released as soon as its current file is saved.
@@ -86,9 +91,23 @@ class Requests:
         """
         return self._note(device, "mounted")
 
+    def seen_medium(self, device: str) -> str | None:
+        """Return the `diskseq` of the card that was looked at last, mounted or not; None where none ever was."""
+        return self._note(device, "seen")
+
     def damage(self, device: str) -> str | None:
         """Return what is wrong with the filesystem of the card, as a part of a sentence; None if nothing is known."""
         return self._note(device, "damaged")
+
+    def is_present(self, device: str) -> bool:
+        """Tell whether the card that was looked at last is in its reader: `diskseq` changes with each (sysfs-block)."""
+        block = self.block_devices / _kernel_name(device)
+        disk = block.resolve().parent if (block / "partition").exists() else block
+        try:
+            diskseq, size = ((disk / name).read_text().strip() for name in ("diskseq", "size"))
+        except OSError:
+            return False
+        return diskseq == self.seen_medium(device) and size != "0"
 
     def devices(self) -> list[str]:
         """Return the kernel names of the devices that a card was seen in, such as `sda1`."""

@@ -11,7 +11,9 @@ from ghostroll.errors import UsageError
 
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 # What else lies in the base directory.
-_RESERVED = frozenset(("store", "status.d", "status.json", "status.png", "ghostroll.db", "sign-anew"))
+_RESERVED = frozenset(
+    ("store", "status.d", "status.json", "status.png", "ghostroll.db", "sign-anew", "links", "links.key")
+)
 _STAMP = "shoot-%Y-%m-%d_%H%M%S_%f"
 # Letters that no two of look or sound alike on a small panel.
 _RECEIPT_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"

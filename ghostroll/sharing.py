@@ -20,6 +20,7 @@ from ghostroll.publish import rfc3339
 from ghostroll.rows import RenderState, SessionState, Shot
 from ghostroll.run import Run
 from ghostroll.session import Session
+from ghostroll.shortlink import offer
 from ghostroll.stages import Stages
 from ghostroll.status import Step
 from ghostroll.upload import Furthest, refill
@@ -145,8 +146,10 @@ def _announce(run: Run, session: Session, url: str, expires_at: datetime) -> Non
     if session.directory.is_dir():
         publish.write_share(session, url, qr.qr_png(url))
     run.catalog.set_share(session.session_id, url=url, expires_utc=rfc3339(expires_at))
-    run.record.change(url=url, expires_at=rfc3339(expires_at))
+    short = offer.of_session(run.settings, run.catalog, session.session_id)
+    run.record.change(url=url, short_url=short.url, expires_at=rfc3339(expires_at))
     story.shared(run, session, url, expires_at, qr.qr_terminal(url, ansi=False))
+    story.short_link(url, short)
 
 
 def _expiry_seconds(run: Run, store: "Store", now: datetime) -> int:

@@ -18,6 +18,7 @@ from ghostroll.log import logger
 from ghostroll.rows import SessionRow, SessionState, Shot
 from ghostroll.run import Run, Summary
 from ghostroll.session import Session
+from ghostroll.shortlink import offer
 from ghostroll.status import THUMBNAILS_MOST, Problem, State, Step
 from ghostroll.upload import Patience
 
@@ -167,6 +168,7 @@ def _show_what_was(run: Run, error: GhostrollError) -> None:
         session_dir=None,
         receipt=None,
         url=last.url if last else None,
+        short_url=offer.of(run.settings, run.catalog, last).url,
         expires_at=last.expires_utc if last else None,
         error=Problem(error.exit_code, str(error), error.hint),
     )

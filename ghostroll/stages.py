@@ -27,8 +27,8 @@ from ghostroll.errors import (
     StoreUnreachable,
     on_disk,
 )
-from ghostroll.ingest import Ingest, changed_files
-from ghostroll.plan import Plan, read_again
+from ghostroll.ingest import Ingest
+from ghostroll.plan import Plan, changed_files, read_again
 from ghostroll.progress import Progress
 from ghostroll.proof import settle_accounts
 from ghostroll.render import RenderStage
@@ -188,6 +188,8 @@ class Stages:
                 ingest.read(read_again(changed, found, names))
                 ingest.finish()
         except CardFailed as error:
+            if run.stop.is_set():  # pulled from a run that was asked to end: that is its outcome; the card was not read
+                raise Interrupted("The copy was interrupted.") from error
             run.report_problem(error)
         finally:
             ingest.close()
@@ -204,6 +206,7 @@ class Stages:
 
     def _run_render(self) -> None:
         self._render.run(lambda: self.is_saving)
+        self.patience.all_is_ready()  # a small machine may render for longer than patience lasts
         self._rendered.set()
 
     def _run_upload(self) -> None:

@@ -9,6 +9,8 @@ from ghostroll.log import logger, printable
 from ghostroll.plan import Plan
 from ghostroll.run import Failure, Run, Summary
 from ghostroll.session import Session
+from ghostroll.shortlink import offer
+from ghostroll.shortlink.offer import Offer
 from ghostroll.status import Bytes, CardState, Problem, State, Step
 
 _NAMED_MOST = 5
@@ -91,6 +93,18 @@ def shared(run: Run, session: Session, url: str, expires_at: datetime, terminal_
     logger.debug("The link as a code:\n%s", terminal_qr)
 
 
+def short_link(url: str, short: Offer) -> None:
+    """Which link a panel can show is for its size to decide; here is what it has to choose from."""
+    if short.url:
+        logger.info(
+            "On a panel that is too small for the full link (%d characters) the code is the short one: %s",
+            len(url),
+            short.url,
+        )
+    elif short.reason != offer.NOT_SERVED:
+        logger.info("There is no short link for panels too small for the full one: %s", short.reason)
+
+
 def nothing_new(run: Run, volume: Volume) -> Summary:
     """Nothing on the card is new, or nothing of it could be saved."""
     problem = worst_problem(run)
@@ -111,6 +125,7 @@ def nothing_new(run: Run, volume: Volume) -> Summary:
         message=message,
         progress=1.0,
         url=last.url if last else None,
+        short_url=offer.of(run.settings, run.catalog, last).url,
         expires_at=last.expires_utc if last else None,
     )
     return summary(run, None)

@@ -14,6 +14,7 @@ from ghostroll.log import logger
 from ghostroll.requests import SIGN_ANEW, Requests
 from ghostroll.rows import SessionRow, SessionState
 from ghostroll.run import Run
+from ghostroll.shortlink.shown import Shown
 from ghostroll.store import probe
 
 # Unfinished sessions are tried again after this, twice as long each time it fails …
@@ -22,6 +23,8 @@ _RETRY_SECONDS, _RETRY_SECONDS_MOST = 15.0, 600.0
 _PROBE_SECONDS = 10.0
 # How often it is seen to that the embedded store serves what was shared.
 _REVIVE_SECONDS = 60.0
+# How often it is seen to that the link which is shown still holds, and the short one at the address of this machine.
+_SHOWN_SECONDS = 60.0
 # NTP slews a clock that is off by less than this, and sets one that is off by more; no link minds the difference.
 _JUMP_SECONDS = 60.0
 _NEVER = float("inf")
@@ -62,11 +65,14 @@ class Upkeep:
     _clock: WallClock = field(default_factory=WallClock)
     _retry_at: float = 0.0
     _revive_at: float = 0.0
+    _shown_at: float = 0.0
     _probe_at: float = _NEVER  # unless a session waits for the store
     _pause: float = _RETRY_SECONDS
     _answered_in_vain: bool = False
+    _shown: Shown = field(init=False)
 
     def __post_init__(self) -> None:
+        self._shown = Shown(self.invocation.settings, self.invocation.catalog)
         self._requests = Requests(self.invocation.settings.status_path.parent)
 
     def due(self, *, card_at_work: bool) -> list[tuple[str, Callable[[], None]]]:
@@ -82,6 +88,9 @@ class Upkeep:
             self._revive_at = now + _REVIVE_SECONDS
             if self.invocation.catalog.latest_share() or self._clock.has_jumped:
                 works.append(("store", self._keep_links_open))
+        if now >= self._shown_at:
+            self._shown_at = now + _SHOWN_SECONDS
+            works.append(("shown link", self._look_at_the_link))
         if now >= self._retry_at and not card_at_work:
             self._retry_at = self._probe_at = _NEVER  # until this try has ended
             works.append(("resume", self._finish_others))
@@ -165,6 +174,11 @@ class Upkeep:
                 pass  # the status and the log tell what came of it
         finally:
             self._is_signing = False
+
+    def _look_at_the_link(self) -> None:
+        """Have the status show what is so, where the link that it shows no longer holds."""
+        if self._shown.is_outdated():
+            self.shared()
 
     def _shares(self, *moments: datetime) -> list[SessionRow]:
         catalog = self.invocation.catalog

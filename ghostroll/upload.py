@@ -45,14 +45,21 @@ class Patience:
     moved: Callable[[], None] = lambda: None
     _deadline: float | None = None
     _moved: bool = False  # since the last pause
+    _failing: bool = False  # the last thing that the store was asked for
 
     def begin(self) -> None:
         """Start the time that is left."""
         self._deadline = time.monotonic() + self.seconds
 
+    def all_is_ready(self) -> None:
+        """Take note that everything to send is there: a store that did not fail owed nothing until now."""
+        if self._deadline is not None and not self._failing:
+            self._deadline = max(self._deadline, time.monotonic() + self.seconds)
+
     def made_progress(self) -> None:
         """Take note that something got through: a slow network gets more time than a dead one."""
         self._moved = True
+        self._failing = False
         self.moved()
         if self._deadline is not None:
             self._deadline = max(self._deadline, time.monotonic() + _SLOW_TIMES * self.seconds)
@@ -69,6 +76,7 @@ class Patience:
             try:
                 result = action()
             except StoreUnreachable as error:
+                self._failing = True
                 if self._left() <= 0:
                     raise
                 self.waiting(error)
@@ -76,6 +84,7 @@ class Patience:
                 self._moved = False
                 self._pause(pause)
             else:
+                self._failing = False
                 self.waiting(None)
                 return result
 

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,16 +13,19 @@ from ghostroll.card import Volume
 from ghostroll.chronicle import Chronicle
 from ghostroll.errors import GhostrollError
 from ghostroll.invocation import Invocation, told
+from ghostroll.leaving import Leaving
 from ghostroll.log import logger, printable
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
+from ghostroll.rows import SessionRow
+from ghostroll.shortlink import offer
 from ghostroll.slots import alarm, find_volumes, is_ours
 from ghostroll.status import CardState, CardStatus, State, Step
 from ghostroll.upkeep import Upkeep
 
 WAITING_MESSAGE = "Waiting for SD card…"
 _POLL_SECONDS = 2.0
-# How long a run is given to write its last word when the loop ends.
+# How long runs are given, all together, to write their last words when the loop ends.
 _STOP_SECONDS = 1.5
 
 
@@ -37,6 +41,7 @@ class Watch:
     _served: dict[Path, card.Presence] = field(default_factory=dict)
     _rejected: set[Path] = field(default_factory=set)
     _runs: list[threading.Thread] = field(default_factory=list)
+    _shown: SessionRow | None = None
 
     def until_stopped(self) -> None:
         """Watch."""
@@ -50,14 +55,17 @@ class Watch:
             upkeep = Upkeep(self.invocation, lambda: self._shared(record))
             others = Chronicle(self.invocation.settings.status_path, self.invocation.run_ids.__contains__)
             others.begin()
+            leaving = Leaving(self.invocation.settings.status_path, record)
             while not stop.is_set():
                 self._look(record, upkeep)
+                leaving.look()
                 self._show_link(record)
                 others.tell()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
+            deadline = time.monotonic() + _STOP_SECONDS
             for run in self._runs:
-                run.join(_STOP_SECONDS)
+                run.join(max(0.0, deadline - time.monotonic()))
         logger.info("Stopped watching.")
 
     def _look(self, record: StatusRecord, upkeep: Upkeep) -> None:
@@ -123,12 +131,22 @@ class Watch:
 
     def _idle(self, record: StatusRecord) -> None:
         record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE, card=CardStatus())
-        self._show_link(record)
+        self._show(self.invocation.catalog.latest_share(), record)
 
     def _show_link(self, record: StatusRecord) -> None:
         """Keep the last share in view: others make links, and links end."""
         last = self.invocation.catalog.latest_share()
-        record.change(url=last.url if last else None, expires_at=last.expires_utc if last else None)
+        if last != self._shown:
+            self._show(last, record)
+
+    def _show(self, share: SessionRow | None, record: StatusRecord) -> None:
+        self._shown = share
+        short = offer.of(self.invocation.settings, self.invocation.catalog, share)
+        record.change(
+            url=share.url if share else None,
+            short_url=short.url,
+            expires_at=share.expires_utc if share else None,
+        )
 
 
 def _presence(root: Path) -> card.Presence | None:

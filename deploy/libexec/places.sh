@@ -6,6 +6,7 @@ CARDS=$RUN/cards
 # The root's own notes about the device DEVICE, which the pipeline may read:
 #   DEVICE.mounted  the diskseq of the card that is mounted, or taken away from a run that still reads it
 #   DEVICE.seen     the diskseq of the card that was looked at last
+#   DEVICE.stale    the card was pulled while it was mounted; the kernel has not looked at the partitions since
 #   DEVICE.damaged  what is wrong with the filesystem of that card
 #   DEVICE.eject    "asked", then "ejected"
 NOTES=$RUN/notes
@@ -26,6 +27,12 @@ medium_in() {
 
 has_medium() {
     [ "$(cat "/sys/block/$1/size" 2>/dev/null || echo 0)" -gt 0 ]
+}
+
+# One helper at a time does something to the card in a disk. The lock goes with the helper, however it ends.
+lock_disk() {
+    exec 9>"$NOTES/lock-$1"
+    flock 9
 }
 
 note() {

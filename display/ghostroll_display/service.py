@@ -1,6 +1,7 @@
 """The display service: keeps `status.png` and the panel in step with `status.json`."""
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -17,7 +18,7 @@ from ghostroll.config import Settings
 from ghostroll.errors import GhostrollError
 from ghostroll.log import logger
 from ghostroll.requests import Requests
-from ghostroll_display import frame, terminal
+from ghostroll_display import choice, frame, terminal
 from ghostroll_display.asking import Asking
 from ghostroll_display.button import Button, open_button
 from ghostroll_display.models import png_model
@@ -56,11 +57,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--once", action="store_true", help="draw the current status and end")
     what.add_argument("--terminal", action="store_true", help="draw the frame in this terminal and end")
+    what.add_argument(
+        "--code-for",
+        nargs=2,
+        metavar=("LINK", "SHORT"),
+        help="say as JSON which of two links the panel would show as a code, and end",
+    )
     parser.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     options = parser.parse_args(arguments)
     log.setup()
     try:
         settings = config.load({}, os.environ, options.config).settings
+        if options.code_for:
+            link, short = options.code_for
+            model = choice.likely_model(settings, DEFAULT_SIZE)
+            sys.stdout.write(json.dumps(choice.answer(link, short, model)) + "\n")
+            return 0
         if options.terminal:
             show_in_terminal(settings)
             return 0
@@ -99,6 +111,7 @@ class Display:
         self._thumbnails = Thumbnails()
         self._refresher = Refresher(panel) if panel else None
         self._complaint = ""
+        self._choice = ""
         self._record: dict[str, Any] = {}
         self._answer: Screen | None = None
         self.button: Button | None = None
@@ -171,7 +184,14 @@ class Display:
 
     def _drawn(self, answer: Screen | None = None) -> Image.Image:
         now = datetime.now().astimezone()
+        self._tell_choice(choice.told(self._record, self._picture.model, now))
         return frame.draw(self._record, self._picture.model, now=now, load=self._thumbnails.load, answer=answer)
+
+    def _tell_choice(self, choice_now: str) -> None:
+        """Log which code is shown and why, once."""
+        if choice_now and choice_now != self._choice:
+            logger.info("%s", choice_now)
+            self._choice = choice_now
 
     def end(self) -> None:
         """Leave the panel as it is; where it will be without power, with the link, which goes on serving, or white."""

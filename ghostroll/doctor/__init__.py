@@ -13,7 +13,7 @@ from dataclasses import asdict
 from functools import partial
 
 from ghostroll.config import Effective, Settings
-from ghostroll.doctor import bucket, cards, clock, configuration, disk, hardware, own_store, records, system
+from ghostroll.doctor import bucket, cards, clock, configuration, disk, hardware, own_store, panel_code, records, system
 from ghostroll.doctor.checkup import Check, gone_through
 from ghostroll.doctor.findings import EX_CREDENTIALS, EX_DISK, EX_STORE, Finding, Verdict
 from ghostroll.errors import worst_exit_code
@@ -49,6 +49,7 @@ def checks(effective: Effective) -> tuple[Check, ...]:
         Check("udev", partial(system.rule, settings)),
         Check("units", partial(system.units, settings)),
         Check("hardware", partial(hardware.findings, settings)),
+        Check("panel-code", partial(panel_code.findings, settings)),
         Check("card", partial(cards.findings, settings)),
         Check("credentials", partial(configuration.credentials, settings), EX_CREDENTIALS, "Check the network."),
         Check(

@@ -3,19 +3,21 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
+from types import MappingProxyType
 
 _ANSWER_SECONDS = 8
 
 
-def answer_of(name: str, *arguments: str) -> str | None:
+def answer_of(name: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> str | None:
     """Return what a program prints; None where there is no such program, or it has nothing to say here."""
     program = shutil.which(name)
     if program is None:
         return None
     try:
-        ended = subprocess.run(  # noqa: S603 - constant arguments
+        ended = subprocess.run(  # noqa: S603 - no shell reads them
             [program, *arguments],
-            env={**os.environ, "LC_ALL": "C"},
+            env={**os.environ, "LC_ALL": "C", **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_ANSWER_SECONDS,

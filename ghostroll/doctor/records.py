@@ -10,6 +10,7 @@ from ghostroll.config import Settings
 from ghostroll.doctor.findings import EX_CONFIGURATION, EX_DISK, Finding, failed, of_error, ok, warning
 from ghostroll.errors import GhostrollError
 from ghostroll.lost import unknown_sessions
+from ghostroll.rows import SessionRow
 from ghostroll.schema import MIGRATIONS, migrate
 from ghostroll.session import Session
 from ghostroll.story import counted
@@ -46,6 +47,21 @@ def latest_page_key(settings: Settings, store: str) -> str | None:
             return key if (catalog.upload(key) or ("", ""))[1] == store else None
     except (GhostrollError, sqlite3.DatabaseError):  # it is told where the catalog itself is looked at
         return None
+
+
+def latest_link(settings: Settings) -> SessionRow | None:
+    """Return the session that was shared last, its link valid or not."""
+    if not settings.db_path.exists():
+        return None
+    try:
+        with _read_only(settings.db_path) as db:
+            return max((row for row in Catalog(db).sessions() if row.url), key=_end, default=None)
+    except (GhostrollError, sqlite3.DatabaseError):  # the same
+        return None
+
+
+def _end(row: SessionRow) -> str:
+    return row.expires_utc or ""
 
 
 def _without_catalog(settings: Settings) -> Iterator[Finding]:

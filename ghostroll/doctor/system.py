@@ -18,13 +18,14 @@ _RULE_PLACES = (
 _RULE_NAME = "*-ghostroll.rules"
 _INSTALL = "Run `sudo ./install.sh` of the bundle again."
 
-_MAIN, _STORE = "ghostroll.service", "ghostroll-store.service"
+_MAIN, _STORE, _LINKS = "ghostroll.service", "ghostroll-store.service", "ghostroll-link.socket"
 # What runs or listens all the time, and what is missing without it.
 _STEADY = {
     _MAIN: "nobody shares what waits for the network",
     "ghostroll-display.service": "the panel shows nothing, and the button does nothing",
     "ghostroll-eject.path": "cards are not released, and the button does nothing",
     _STORE: "links do not open",
+    _LINKS: "panels that are too small for the full link show no code",
 }
 _PROPERTIES = "Id,LoadState,ActiveState,SubState"
 Units = dict[str, dict[str, str]]
@@ -74,9 +75,12 @@ def _known(told: str) -> Units:
 
 def _state(unit: str, facts: dict[str, str], settings: Settings) -> Finding | None:
     """Return what there is to say of a unit; None of one that comes and goes, and of one that is not needed."""
-    if unit == _STORE and not settings.uses_embedded_store:
+    if (unit == _STORE and not settings.uses_embedded_store) or (unit == _LINKS and not settings.short_links):
         return None
     log = f"`journalctl -u {unit} -e` tells why."
+    if facts.get("ActiveState") == "failed" and unit == _LINKS:
+        text = f"{unit} has failed: {_STEADY[unit]}. Most likely another program has its port."
+        return failed(unit, text, "`sudo ss -ltnp` names it. End it, or choose another port: docs/configuration.md")
     if facts.get("ActiveState") == "failed":
         return failed(unit, f"{unit} has failed.", f"{log} Then: `sudo systemctl restart {unit}`")
     if facts.get("SubState") == "auto-restart":

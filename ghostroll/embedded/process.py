@@ -16,9 +16,6 @@ from ghostroll.errors import StoreUnreachable
 from ghostroll.log import logger, printable
 from ghostroll.presign import Presigner
 
-# Left to itself the server takes 2.5 s, longer than who asked us to end may wait. What it acknowledged is with the
-# kernel by then, and is whole after a SIGKILL.
-_STOP_SECONDS = 0.7
 _PROBE_SECONDS = 5
 _LOG_BYTES_MOST = 4 << 20
 
@@ -41,14 +38,14 @@ class WeedProcess:
         return self._process.poll() is None
 
     def stop(self) -> None:
-        """End the server, kindly at first."""
+        """End the server at once.
+
+        A SIGTERM takes it 2.5 s, longer than who asked us to end may wait; and what it acknowledged is with the
+        kernel by then, so that it is whole after a SIGKILL too.
+        """
         self._is_stopping = True
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self._process.kill()
+        self._process.wait()
 
     def last_words(self) -> str:
         """Return the line of its log that tells most about why it ended."""

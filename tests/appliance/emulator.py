@@ -41,6 +41,7 @@ class PowerOn:
     memory: Path | None = None  # a saved machine's, to go on from
     clock: str = "utc"  # or what the clock says at power on (qemu(1), -rtc base=)
     parameters: str = ""  # for the kernel and systemd
+    is_off_at_reboot: bool = False  # instead of starting again with the same parameters
 
 
 def start(image: Image, place: Path, disk: Path, ssh_port: int, power_on: PowerOn) -> "subprocess.Popen[bytes]":
@@ -62,6 +63,8 @@ def start(image: Image, place: Path, disk: Path, ssh_port: int, power_on: PowerO
         "-serial", f"file:{place}/console.log", "-qmp", f"unix:{place}/qmp,server=on,wait=off",
     ]
     # fmt: on
+    if power_on.is_off_at_reboot:
+        command.append("-no-reboot")
     for slot in range(SLOTS):
         command += ["-drive", f"if=none,id=slot{slot}"]
     if power_on.memory:

@@ -1,6 +1,8 @@
 """GhostRoll on a machine, as its owner finds it: the status, the journal, what lies on its disk, what a link shows."""
 
+import base64
 import gzip
+import io
 import json
 import shlex
 import time
@@ -9,8 +11,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import zxingcpp
 from helpers import get, links
 from machine import Machine
+from PIL import Image
 from road import Road
 from shell import FailedError
 
@@ -43,6 +47,15 @@ class Installed:
             told: dict[str, Any] = json.loads(self.machine.says("cat /run/ghostroll/status.json"))
             return told
         return {}
+
+    def picture(self) -> Image.Image:
+        """What the panel shows."""
+        shown = base64.b64decode(self.machine.run("base64 /run/ghostroll/status.png"))
+        return Image.open(io.BytesIO(shown)).convert("L")
+
+    def codes(self) -> list[str]:
+        """What a phone reads off the panel."""
+        return [code.text for code in zxingcpp.read_barcodes(self.picture())]
 
     def journal(self, unit: str = "ghostroll") -> str:
         """What an owner reads who asks for the story."""

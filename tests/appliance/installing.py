@@ -1,5 +1,6 @@
 """What an owner does to a fresh system: two files on the boot partition, and `install.sh`."""
 
+import re
 from pathlib import Path
 
 from machine import INSTALLATION_SECONDS, Machine
@@ -23,6 +24,17 @@ def prepare(machine: Machine, endpoint: StoreEndpoint, store_url: str) -> None:
         f"{BOOT}/ghostroll-aws-credentials",
         f"[default]\naws_access_key_id = {endpoint.access_key}\naws_secret_access_key = {endpoint.secret_key}\n",
     )
+
+
+def first_boot_parameters(readme: Path) -> str:
+    """Return what the README has its reader add to the kernel's command line."""
+    (added,) = re.findall(r"^ *(systemd\.run=.*)$", readme.read_text(), re.MULTILINE)
+    return str(added)
+
+
+def for_systemd(command_line: str) -> str:
+    """Return what of a Pi's cmdline.txt is meant for systemd; the rest is about a Pi's own hardware and disk."""
+    return " ".join(word for word in command_line.split() if word.startswith("systemd."))
 
 
 def configure_anew(machine: Machine, endpoint: StoreEndpoint, store_url: str) -> None:

@@ -64,9 +64,9 @@ class Machine:
         self.ports.plug_in_all()
         self._let_run()
 
-    def boot_until_off(self, parameters: str) -> None:
-        """Switch on with parameters for the kernel, and wait until the machine switches itself off."""
-        self._switch_on(PowerOn(parameters=parameters))
+    def boot_until_reboot(self, parameters: str) -> None:
+        """Switch on with parameters for the kernel, and wait until the machine would start anew; it is off then."""
+        self._switch_on(PowerOn(parameters=parameters, is_off_at_reboot=True))
         self.qmp.ask("cont")
         assert self._qemu
         self._qemu.wait(BOOT_SECONDS + INSTALLATION_SECONDS)

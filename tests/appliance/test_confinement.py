@@ -2,6 +2,7 @@
 
 import shlex
 
+import pytest
 from cardimages import CardMaker
 from installed import Installed
 
@@ -32,6 +33,7 @@ def assert_confined(pi: Installed, unit: str) -> None:
     assert (told["NoNewPrivs"], told["Seccomp"]) == ("1", "2"), unit
 
 
+@pytest.mark.core
 def test_the_pipeline_and_the_steady_loop_are_unprivileged_and_confined(pi: Installed, make_card: CardMaker) -> None:
     card = make_card(12)
     reader = pi.machine.plug_in_reader(card.image)

@@ -1,20 +1,23 @@
 """`install.sh` and `uninstall.sh`, as their owner meets them."""
 
+import json
 from pathlib import Path
 
 import pytest
 from cardimages import CardMaker
 from installed import SESSIONS, Installed
-from installing import BOOT, install, prepare, unpack
+from installing import BOOT, first_boot_parameters, for_systemd, install, prepare, unpack
 from machine import Machine
 from road import Road
 
 from ghostroll.endpoint import StoreEndpoint
 
 LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path")
+README = Path(__file__).parents[2] / "README.md"
 CONFIGURATION = "/etc/ghostroll/ghostroll.toml"
 
 
+@pytest.mark.core
 def test_after_the_installation_everything_runs(pi: Installed, endpoint: StoreEndpoint) -> None:
     for unit in LONG_RUNNING:
         assert pi.is_active(unit), unit
@@ -22,6 +25,10 @@ def test_after_the_installation_everything_runs(pi: Installed, endpoint: StoreEn
     assert f's3_bucket = "{endpoint.bucket}"' in pi.machine.run(f"cat {CONFIGURATION}")
     assert pi.machine.run("stat -c '%U %a' /etc/ghostroll/aws-credentials") == "root 600"
     assert pi.status()["state"] == "idle"
+    found = json.loads(pi.machine.says("ghostroll doctor --json"))["findings"]
+    assert [finding for finding in found if finding["verdict"] == "failed"] == []
+    well = {finding["name"] for finding in found if finding["verdict"] == "ok"}
+    assert {"udev", "credentials", "store", "store-link", "store-private", *LONG_RUNNING} <= well
 
 
 @pytest.mark.parametrize("version", ["", "999.0.0"], ids=["the same version", "an upgrade"])
@@ -34,8 +41,9 @@ def test_installing_again_keeps_configuration_data_and_a_session_that_is_not_don
     reader.slow_down(50_000)
     pi.wait_for_saved(at_least=1, below=12)
     before = pi.originals()
-    install(pi.machine, bundle, version)
+    said = install(pi.machine, bundle, version)
     reader.slow_down(0)
+    assert "udev starts a run for each card" in said, "it ends with what the doctor finds"
     assert "# mine" in pi.machine.run(f"cat {CONFIGURATION}")
     for session, photos in before.items():
         assert photos.items() <= pi.originals()[session].items()
@@ -44,6 +52,7 @@ def test_installing_again_keeps_configuration_data_and_a_session_that_is_not_don
     assert len(pi.machine.run("ls /opt/ghostroll/versions").split()) == 1
 
 
+@pytest.mark.core
 def test_uninstalling_leaves_data_and_configuration_and_nothing_else(
     pi: Installed, make_card: CardMaker, bundle: Path
 ) -> None:
@@ -62,26 +71,27 @@ def test_uninstalling_leaves_data_and_configuration_and_nothing_else(
     assert pi.catalogued() == set(card.photos.values())
 
 
-def test_files_on_the_boot_partition_are_all_that_a_first_boot_needs(
+def test_the_readme_s_way_from_a_flashed_card_to_a_link(
     plain: Machine, bundle: Path, endpoint: StoreEndpoint, road: Road, make_card: CardMaker
 ) -> None:
-    """The bundle, the two files and the script beside them; the kernel's command line calls it, as on a Pi."""
+    """Flash, drop, plug in: what the README says, and nothing else."""
     card = make_card(3)
-    prepare(plain, endpoint, road.url)
+    prepare(plain, endpoint, road.url)  # the two files
     plain.shell.put(bundle, f"{BOOT}/{bundle.name}")
     script = f"{BOOT}/ghostroll-first-boot.sh"
     plain.run(
         f"tar -x -z -O --wildcards -f {BOOT}/{bundle.name} '*/ghostroll-first-boot.sh' > {script}; chmod 755 {script}"
     )
-    call = f"systemd.run={script} systemd.run_success_action"
-    plain.run(f"echo 'console=tty1 {call}=reboot rootwait' > {BOOT}/cmdline.txt; sync")
+    before = "console=serial0,115200 console=tty1 root=PARTUUID=12345678-02 rootfstype=ext4 fsck.repair=yes rootwait"
+    line = f"{before} {first_boot_parameters(README)}"
+    plain.run(f"echo '{line}' > {BOOT}/cmdline.txt; sync")
     plain.power_cut()
-    # A Pi reads cmdline.txt itself and starts again; here the machine goes off instead, and is switched on.
-    plain.boot_until_off(f"{call}=poweroff")
-    plain.boot()
+    plain.boot_until_reboot(for_systemd(line))
+    plain.boot()  # as its firmware does, with what is left of the line
     plain.shell.open_way(road.port)
-    assert plain.run(f"cat {BOOT}/cmdline.txt") == "console=tty1 rootwait"
+    assert plain.run(f"cat {BOOT}/cmdline.txt") == before
     assert plain.says(f"ls {BOOT}/ghostroll-aws-credentials") == ""
+    assert "is installed" in plain.run(f"cat {BOOT}/ghostroll-first-boot.log")
     pi = Installed(plain, road)
     plain.plug_in_reader(card.image)
     pi.assert_shared(pi.wait_for_link(card), card)

@@ -14,6 +14,7 @@ PULL_THE_PLUG_AFTER = [random.Random(fifth).uniform(2 + 9 * fifth, 11 + 9 * fift
 A_DAY_SECONDS = 24 * 3600
 
 
+@pytest.mark.core
 def test_without_a_network_a_card_is_saved_and_later_shared_by_itself(
     pi: Installed, make_card: CardMaker, offline: Callable[[bool], None]
 ) -> None:
@@ -31,7 +32,14 @@ def test_without_a_network_a_card_is_saved_and_later_shared_by_itself(
     pi.wait_for("the link in the journal", lambda: link in pi.journal())
 
 
-@pytest.mark.parametrize("seconds", PULL_THE_PLUG_AFTER, ids="{:.0f} s".format)
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        pytest.param(seconds, marks=pytest.mark.core if fifth == 2 else ())
+        for fifth, seconds in enumerate(PULL_THE_PLUG_AFTER)
+    ],
+    ids="{:.0f} s".format,
+)
 def test_after_a_power_cut_everything_is_finished_without_a_hand(
     pi: Installed, make_card: CardMaker, seconds: float
 ) -> None:
@@ -62,6 +70,7 @@ def test_after_a_power_cut_what_was_saved_is_shared_without_the_card(
     pi.assert_shared(pi.wait_for_link(card), card)
 
 
+@pytest.mark.core
 def test_a_reboot_in_the_middle_of_an_upload_costs_nothing(pi: Installed, make_card: CardMaker) -> None:
     card = make_card(12)
     pi.road.up.bytes_a_second = 20_000.0

@@ -1,11 +1,19 @@
 """Cards that are not as most are."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import cardimages
 from cardimages import CardMaker, Shape, draw_photos
 from installed import Installed
 from machine import Machine
+
+from ghostroll_display.frame import draw
+from ghostroll_display.models import png_model
+from ghostroll_display.screens import screen
+from ghostroll_display.view import view
+
+NOW = datetime.now(UTC)  # of no consequence for a screen without times
 
 
 def card_state(pi: Installed) -> str:
@@ -68,7 +76,12 @@ def test_a_card_with_another_label_is_left_alone_and_the_status_says_which_it_ha
     told = pi.status()["card"]
     assert told["label"] == "NIKON D5"
     assert "NIKON D5" in told["reason"]
-    assert "sd_label" in f"{told['reason']} {pi.status()}"
+    assert "sd_label" in pi.status()["error"]["hint"]
+    words = " ".join(screen(view(pi.status()), NOW).lines)
+    assert "NIKON D5" in words
+    assert "sd_label" in words
+    pi.wait_for("the panel", lambda: pi.picture() == draw(pi.status(), png_model((800, 480)), now=NOW).convert("L"))
+    pi.wait_for("the journal", lambda: "NIKON D5" in pi.journal() and "sd_label" in pi.journal())
     assert pi.saved_count() == 0
     reader.insert(ours.image)
     pi.assert_shared(pi.wait_for_link(ours), ours)

@@ -1,5 +1,6 @@
 """Cards that are pulled, torn out and swapped while they are read."""
 
+import pytest
 from cardimages import CardMaker
 from installed import Installed
 
@@ -21,6 +22,7 @@ def test_a_card_pulled_while_it_is_read_is_completed_when_it_is_back(pi: Install
     pi.assert_safe(card)
 
 
+@pytest.mark.core
 def test_a_stick_torn_out_while_it_is_read_is_completed_when_it_is_back(pi: Installed, make_card: CardMaker) -> None:
     card = make_card(24)
     stick = pi.machine.plug_in_stick(card.image)
@@ -33,6 +35,7 @@ def test_a_stick_torn_out_while_it_is_read_is_completed_when_it_is_back(pi: Inst
     pi.assert_safe(card)
 
 
+@pytest.mark.core
 def test_a_card_swapped_while_it_is_read_never_lends_its_names_to_the_other(
     pi: Installed, make_card: CardMaker
 ) -> None:

@@ -16,8 +16,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 from sample_photos import draw
+from visits import PHONE, Visit, Visitor
 
-from conftest import PHONE, Visit, Visitor
 from ghostroll.embedded.weed import free_ports
 
 GHOSTROLL = Path(sys.executable).with_name("ghostroll")

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -95,6 +96,21 @@ def test_a_restart_keeps_every_object_and_key(settings: Settings, store_settings
         put(second, moved, "kept/b.jpg")
         assert second.endpoint.identity == before.identity
         assert second.endpoint.secret_key == before.secret_key
+
+
+def test_a_store_that_is_ended_at_once_has_all_that_it_acknowledged(
+    settings: Settings, store_settings: "SettingsMaker"
+) -> None:
+    keys = [f"ended/{number}.jpg" for number in range(24)]
+    with serve(settings, asked=True) as first:
+        server = server_of(first)
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda key: put(first, settings, key), keys))
+        os.kill(server.pid, signal.SIGSTOP)  # one that heeds nothing is not waited for
+    assert not server.is_running()
+    moved = store_settings(settings.base_dir)
+    with serve(moved, asked=True) as second:
+        assert {fetched(second, moved, key) for key in keys} == {PICTURE}
 
 
 def test_a_killed_server_is_started_again_with_its_objects(settings: Settings) -> None:

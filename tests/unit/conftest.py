@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
@@ -81,13 +81,20 @@ class Bench:
         volume = volume or self.card.volume()
         return make_plan(volume, scan(volume), self.catalog)
 
-    def ingest(self, volume: Volume | None = None, session: Session | None = None, *, verify: bool = True) -> Ingest:
+    def ingest(
+        self,
+        volume: Volume | None = None,
+        session: Session | None = None,
+        *,
+        verify: bool = True,
+        saved: Callable[[], None] = lambda: None,
+    ) -> Ingest:
         """An ingest of the card into the session."""
         volume = volume or self.card.volume()
         session = session or self.session
         self.catalog.create_session(session.session_id, card_id=volume.card_id, card_label=volume.label)
         session.temporary.mkdir(parents=True, exist_ok=True)
-        return Ingest(volume, session, self.catalog, self.record, self.failed, self.stop, verify=verify)
+        return Ingest(volume, session, self.catalog, self.record, self.failed, self.stop, verify=verify, saved=saved)
 
     def save(
         self,

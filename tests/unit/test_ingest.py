@@ -16,9 +16,8 @@ import pytest
 from ghostroll import durable
 from ghostroll.catalog import Catalog
 from ghostroll.errors import CardFailed, DiskFailed, DiskFull, Interrupted
-from ghostroll.ingest import Ingest, changed_files
 from ghostroll.media import CardFile, Kind
-from ghostroll.plan import PlannedFile
+from ghostroll.plan import PlannedFile, changed_files
 from ghostroll.record import StatusRecord
 from ghostroll.rows import RenderState
 from ghostroll.session import Session
@@ -653,8 +652,7 @@ def test_reading_and_finishing_may_take_turns(bench: "Bench") -> None:
 def test_whoever_waits_is_told_when_something_is_saved(bench: "Bench") -> None:
     sized(bench, 3)
     told: list[int] = []
-    ingest: Ingest = bench.ingest()
-    ingest.saved = lambda: told.append(len(bench.catalog.originals(bench.session.session_id)))
+    ingest = bench.ingest(saved=lambda: told.append(len(bench.catalog.originals(bench.session.session_id))))
     ingest.read(bench.plan().to_read)
     ingest.finish()
     ingest.close()

@@ -8,9 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ghostroll.card import Scan, Volume, scan
-from ghostroll.ingest import changed_files
 from ghostroll.media import JPEG_SUFFIXES, CardFile, Kind, kind_of, suffix_of
-from ghostroll.plan import Plan, PlannedFile, derivative_names, make_plan, picture_sources, read_again
+from ghostroll.plan import Plan, PlannedFile, changed_files, derivative_names, make_plan, picture_sources, read_again
 
 if TYPE_CHECKING:
     from conftest import Bench

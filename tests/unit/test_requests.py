@@ -65,3 +65,27 @@ def test_the_notes_tell_what_the_owner_wants_and_what_is_wrong(run_directory: Pa
     assert requests.damage("/dev/sda1") == "its filesystem is damaged."
     (run_directory / "notes/sda1.eject").write_text("ejected\n")
     assert (requests.is_eject_asked("sda1"), requests.is_ejected("sda1")) == (False, True)
+
+
+def test_only_a_card_that_is_still_in_its_reader_is_present(run_directory: Path) -> None:
+    reader = run_directory / "block/sda"
+    reader.mkdir(parents=True)
+    for name, text in (("diskseq", "7"), ("size", "4096")):
+        (reader / name).write_text(f"{text}\n")
+    requests = Requests(run_directory, run_directory / "block")
+    assert not requests.is_present("sda")  # never looked at
+    (run_directory / "notes/sda.seen").write_text("7\n")
+    assert requests.is_present("/dev/sda")
+    (reader / "size").write_text("0\n")
+    assert not requests.is_present("sda")
+    (reader / "size").write_text("4096\n")
+    (reader / "diskseq").write_text("8\n")
+    assert not requests.is_present("sda")
+    assert not requests.is_present("sdb")
+
+
+def test_a_release_names_the_card_it_is_about(run_directory: Path) -> None:
+    (run_directory / "notes/sda1.mounted").write_text("18\n")
+    Requests(run_directory).release("/dev/sda1", "18")
+    assert (run_directory / "requests/release-sda1").read_text() == "18"
+    assert {file.name for file in run_directory.iterdir()} == {"notes", "requests"}, "nothing half written is left"

@@ -12,7 +12,13 @@ REPOSITORY = Path(__file__).parents[2]
 UNITS = sorted((REPOSITORY / "systemd").glob("ghostroll*"))
 RULE = REPOSITORY / "udev" / "90-ghostroll.rules"
 PROGRAMS = REPOSITORY / "deploy" / "libexec"
-LONG_RUNNING = ("ghostroll.service", "ghostroll@.service", "ghostroll-display.service", "ghostroll-store.service")
+LONG_RUNNING = (
+    "ghostroll.service",
+    "ghostroll@.service",
+    "ghostroll-display.service",
+    "ghostroll-store.service",
+    "ghostroll-link.service",
+)
 PLACE = re.compile(r"(?<![\w/.])/(?:opt|etc|var|run|usr/local)/[\w./-]*\w")
 CONTRACT = (
     "/etc/ghostroll/aws-credentials",
@@ -45,7 +51,7 @@ def installed(tmp_path: Path) -> Path:
     places = root / "opt/ghostroll"
     shutil.copytree(PROGRAMS, places / "libexec")
     (places / "bin").mkdir()
-    for program in ("ghostroll", "ghostroll-display"):
+    for program in ("ghostroll", "ghostroll-display", "ghostroll-link"):
         (places / "bin" / program).touch(0o755)
     (places / "README.md").touch()
     (root / "usr/lib/systemd").mkdir(parents=True)
@@ -96,6 +102,24 @@ def test_no_unit_runs_as_root_but_the_helpers(name: str) -> None:
     assert directives(unit, "CapabilityBoundingSet") == [""]
     privileged = [line for line in directives(unit, "Exec[A-Za-z]*") if line.startswith(("+", "!"))]
     assert privileged == []
+
+
+def test_the_link_server_sees_the_records_of_short_links_and_reaches_nothing() -> None:
+    unit = REPOSITORY / "systemd/ghostroll-link.service"
+    (started,) = directives(unit, "ExecStart")
+    place = started.split()[-1]
+    assert directives(unit, "TemporaryFileSystem") == ["/var/lib/ghostroll:ro"]
+    assert directives(unit, "BindReadOnlyPaths") == [f"-{place}"]
+    assert [directives(unit, name) for name in ("ReadWritePaths", "StateDirectory", "LoadCredential")] == [[], [], []]
+    assert directives(unit, "PrivateNetwork") == ["yes"]
+    assert directives(unit, "RestrictAddressFamilies") == ["none"]
+    assert f"d {place} 0700 ghostroll ghostroll -" in (REPOSITORY / "systemd/tmpfiles.conf").read_text().splitlines()
+
+
+def test_the_link_server_ends_with_its_socket_which_must_be_free_for_the_next_one() -> None:
+    unit = REPOSITORY / "systemd/ghostroll-link.service"
+    assert directives(unit, "Requires") == ["ghostroll-link.socket"]
+    assert "ghostroll-link.socket" in (REPOSITORY / "deploy/install.sh").read_text().split("STEADY=")[1].split('"')[1]
 
 
 def test_a_run_survives_its_card_s_release_and_a_dead_worker() -> None:

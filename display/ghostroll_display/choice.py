@@ -1,0 +1,48 @@
+"""Which link a panel has room for as a code, and why: told in the log, and to `ghostroll doctor`, which asks."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from ghostroll.config import Settings
+from ghostroll_display import codes, frame
+from ghostroll_display.models import MODELS, PanelModel, png_model
+from ghostroll_display.screens import screen
+from ghostroll_display.view import view
+
+
+def told(status: Mapping[str, Any], model: PanelModel, now: datetime) -> str:
+    """Say which code a status has on a panel, and why; "" where its screen has none anyway."""
+    seen = view(status)
+    return codes.reason(seen.url, frame.code_for(seen, model)) if screen(seen, now).shows_code else ""
+
+
+def answer(url: str, short_url: str, model: PanelModel) -> dict[str, Any]:
+    """Return which of two links a panel would show, and why."""
+    code = frame.code_for(replace(view({}), url=url, short_url=short_url), model)
+    return {
+        "panel": model.name,
+        "size": model.size,
+        "form": code.form if code else None,
+        "reason": codes.reason(url, code),
+    }
+
+
+def likely_model(settings: Settings, usual_size: tuple[int, int]) -> PanelModel:
+    """Return the panel of the settings without touching it: one that is looked for has the size of its picture."""
+    if settings.panel in MODELS:
+        return MODELS[settings.panel]
+    drawn = _size_of(settings.status_image_path) if settings.panel == "auto" else None
+    return png_model(drawn or settings.panel_size or usual_size)
+
+
+def _size_of(picture: Path) -> tuple[int, int] | None:
+    try:
+        with Image.open(picture) as image:
+            return image.size
+    except (OSError, ValueError, Image.DecompressionBombError):
+        return None

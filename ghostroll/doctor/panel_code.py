@@ -1,0 +1,111 @@
+"""The code on the panel: which link it can be, and whether the short one opens where the full one is too large."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http import HTTPStatus
+from pathlib import Path
+
+from ghostroll.config import Settings
+from ghostroll.doctor.findings import Finding, ok, warning
+from ghostroll.doctor.outside import answer_of
+from ghostroll.doctor.records import latest_link
+from ghostroll.embedded import lan, weed
+from ghostroll.presign import Presigner
+from ghostroll.rows import SessionRow
+from ghostroll.session import Session
+from ghostroll.shortlink import offer
+
+# The program that knows the panels, installed beside this one.
+_DISPLAY = Path(sys.executable).with_name("ghostroll-display")
+_SHORT, _CODE = "short-link", "panel-code"
+_USUAL_REGION = "eu-central-1"
+_SOCKET = "`sudo systemctl enable --now ghostroll-link.socket`"
+_ELSEWHERE = "Choose another port for short links: docs/configuration.md"
+
+
+def findings(settings: Settings, display: Path = _DISPLAY) -> Iterator[Finding]:
+    """Find out whether the short link works, and which link the panel shows as its code."""
+    share = latest_link(settings)
+    try:
+        url, finding = _short_link(settings, share)
+    except PermissionError as error:
+        url = ""
+        finding = warning(
+            _SHORT, f"{error.filename} may not be looked at by this user.", "Run `sudo ghostroll doctor`."
+        )
+    yield finding
+    yield _code(settings, share.url if share and share.url else likely_link(settings), url, display)
+
+
+def _short_link(settings: Settings, share: SessionRow | None) -> tuple[str, Finding]:
+    """Return the short link, or one like it before there is a share; "" where there is none; and what is to be said."""
+    obstacle = offer.obstacle(settings)
+    if obstacle == offer.SWITCHED_OFF:
+        return "", ok(_SHORT, "short_links = false: no short link is offered.")
+    if obstacle:
+        return "", ok(_SHORT, "No link server is installed here: no short link is offered.")
+    base = offer.address(settings)
+    if base is None:
+        text = "This machine is on no network: there is no short link."
+        return "", warning(
+            _SHORT, text, "Connect it to the network that the guests are on. The rest follows by itself."
+        )
+    url = offer.expected(settings, offer.codes(settings), share) if share and _is_valid(share) else None
+    wanted = (HTTPStatus.FOUND, share.url) if share and url else (HTTPStatus.NOT_FOUND, None)
+    answer = offer.answer_at(url or f"{base}/")
+    if answer is None:
+        return "", warning(_SHORT, f"Nobody answers at {base}: short links do not open.", _SOCKET)
+    if answer != wanted:
+        return "", warning(_SHORT, f"Short links do not open: another program answers at {base}.", _ELSEWHERE)
+    told = "the last share's leads there" if url else "there is nothing to lead to just now"
+    return url or f"{base}/222222", ok(_SHORT, f"Short links begin with {base}/; {told}.")
+
+
+def _is_valid(share: SessionRow) -> bool:
+    return datetime.now(UTC) < datetime.fromisoformat(share.expires_utc or "")
+
+
+def likely_link(settings: Settings) -> str:
+    """Return a link such as will be signed; who signs it with temporary credentials gets a longer one."""
+    region = settings.s3_region or _USUAL_REGION
+    if settings.s3_bucket is None:
+        base = f"http://{lan.advertised_host(settings.store_host)}:{settings.store_port}/{weed.BUCKET}"
+    elif settings.s3_endpoint_url:
+        base = f"{settings.s3_endpoint_url}/{settings.s3_bucket}"
+    else:
+        base = f"https://{settings.s3_bucket}.s3.{region}.amazonaws.com"
+    now = datetime.now(UTC)
+    session = Session(now.strftime("shoot-%Y-%m-%d_%H%M%S_%f"), settings.base_dir, settings.s3_prefix_root)
+    return Presigner(
+        base_url=base,
+        access_key="A" * 20,
+        secret_key="",
+        token=None,
+        region=region,
+        expires_seconds=settings.presign_expiry_seconds,
+        now=now,
+    )(session.page_key)
+
+
+def _code(settings: Settings, link: str, short_url: str, display: Path) -> Finding:
+    """Ask the display, which knows the panels, what it would show."""
+    if settings.panel == "none":
+        return ok(_CODE, "panel = none: no code is shown.")
+    size = settings.panel_size
+    environment = {
+        "GHOSTROLL_CONFIG": os.devnull,
+        "GHOSTROLL_PANEL": settings.panel,
+        "GHOSTROLL_PANEL_SIZE": f"{size[0]}x{size[1]}" if size else "auto",
+        "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
+    }
+    answer = answer_of(str(display), "--code-for", link, short_url, environment=environment)
+    if answer is None:
+        return warning(_CODE, "Which code the panel shows could not be found out.", f"`{display} --once` tells why.")
+    told = json.loads(answer)
+    text = f"On a panel of {told['size'][0]}x{told['size'][1]} pixels: {told['reason']}"
+    if told["form"]:
+        return ok(_CODE, text)
+    return warning(_CODE, text, "Use a larger panel, or see to it that the short link works.")

@@ -1,0 +1,61 @@
+"""Cards whose run has ended, on an appliance: ejected by their owner, or pulled. The status says so.
+
+The run is over and tells nothing more; the steady loop looks at the readers in its place.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ghostroll.board import Board
+from ghostroll.record import StatusRecord
+from ghostroll.requests import Requests
+from ghostroll.status import CardState, CardStatus
+
+# What a card that is still in its reader is in.
+_PRESENT = (CardState.SAFE, CardState.REJECTED)
+
+
+@dataclass
+class Leaving:
+    """Follows the cards of other processes' runs. `record` is the steady loop's own."""
+
+    status_path: Path
+    record: StatusRecord
+    block_devices: Path = Path("/sys/class/block")
+    _media: dict[str, str | None] = field(default_factory=dict)  # by run: which card it was in its device
+
+    def look(self) -> None:
+        """Bring the records of runs that have ended up to date, and say what was ejected while nothing ran."""
+        requests = Requests(self.status_path.parent, self.block_devices)
+        if not requests.are_heard:
+            return
+        board = Board(self.status_path)
+        records = board.records()
+        known = requests.devices()  # not those that the units did not mount
+        for run_id, told in records.items():
+            device = str(told["card"].get("device")).removeprefix("/dev/")
+            if device in known and told["card"].get("state") in _PRESENT and board.is_over(run_id):
+                self._follow(requests, run_id, told, device)
+        self._media = {run_id: medium for run_id, medium in self._media.items() if run_id in records}
+        self._tell_of_idle_readers(requests)
+
+    def _follow(self, requests: Requests, run_id: str, told: dict[str, Any], device: str) -> None:
+        seen = requests.seen_medium(device)
+        is_same = self._media.setdefault(run_id, seen) == seen
+        if is_same and requests.is_ejected(device):
+            self.record.amend(run_id, _with_card(told, CardState.EJECTED))
+        elif not is_same or not requests.is_present(device):
+            # A card that is not to be taken is no problem any more.
+            is_over = told["card"]["state"] == CardState.REJECTED
+            self.record.amend(run_id, None if is_over else _with_card(told, CardState.REMOVED))
+
+    def _tell_of_idle_readers(self, requests: Requests) -> None:
+        """A card may be ejected that no record on the board is about."""
+        ejected = any(map(requests.is_ejected, requests.devices()))
+        if ejected != (self.record.status.card.state is CardState.EJECTED):
+            self.record.change(card=CardStatus(state=CardState.EJECTED) if ejected else CardStatus())
+
+
+def _with_card(told: dict[str, Any], state: CardState) -> dict[str, Any]:
+    return told | {"card": told["card"] | {"state": state}}

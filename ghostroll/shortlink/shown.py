@@ -1,0 +1,49 @@
+"""Whether the link that the status shows still holds: it ends, or the machine's address changes."""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from ghostroll import board
+from ghostroll.catalog import Catalog
+from ghostroll.config import Settings
+from ghostroll.shortlink import offer
+from ghostroll.status import State
+
+# How often a short link that did not work is tried again.
+_RETRY_SECONDS = 600.0
+_SHOWN_LONG = (State.IDLE, State.DONE)
+
+
+@dataclass
+class Shown:
+    """Looks at the status now and then."""
+
+    settings: Settings
+    catalog: Catalog
+    _failed: str = ""
+    _retry_at: float = 0.0
+
+    def is_outdated(self) -> bool:
+        """Tell whether the status should be written anew. Short links lead to what is shared now, and nothing else."""
+        codes = {} if offer.obstacle(self.settings) else offer.publish(self.settings, self.catalog)
+        now = board.current(self.settings.status_path)
+        if not now["url"] or now["state"] not in _SHOWN_LONG:
+            return False
+        share = next((row for row in self.catalog.shares_valid_at(datetime.now(UTC)) if row.url == now["url"]), None)
+        if share is None:
+            return True  # it has ended, or was signed anew
+        wanted = offer.expected(self.settings, codes, share)
+        if wanted == now["short_url"]:
+            return False
+        return now["short_url"] is not None or (wanted is not None and self._works(wanted, share.url))
+
+    def _works(self, short_url: str, url: str | None) -> bool:
+        """Try a short link that is not shown yet; one that failed not too often."""
+        moment = time.monotonic()
+        if short_url == self._failed and moment < self._retry_at:
+            return False
+        if not offer.failing(short_url, url):
+            return True
+        self._failed, self._retry_at = short_url, moment + _RETRY_SECONDS
+        return False

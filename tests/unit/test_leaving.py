@@ -1,0 +1,147 @@
+"""What becomes of a card after its run: the steady loop sees it ejected or pulled, and the status says so."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ghostroll.leaving import Leaving
+from ghostroll.record import StatusRecord
+from ghostroll.status import CardState, State
+
+
+@dataclass
+class Desk:
+    """A run directory as on an appliance, a reader with a card in it, and the steady loop's record."""
+
+    root: Path
+    record: StatusRecord
+
+    def note(self, kind: str, text: str) -> None:
+        (self.root / "notes" / f"sda1.{kind}").write_text(f"{text}\n")
+
+    def put_in(self, diskseq: int, size: int = 4096) -> None:
+        (self.root / "block/sda/diskseq").write_text(f"{diskseq}\n")
+        (self.root / "block/sda/size").write_text(f"{size}\n")
+
+    def ended_run(self, state: State = State.DONE, card: CardState = CardState.SAFE, device: str = "/dev/sda1") -> None:
+        run = StatusRecord(self.root / "status.json", "run-1", self.root)
+        run.change(state=state, message="Done.", url="https://example.com/")
+        run.change_card(label="EOS", device=device, state=card)
+        run.close()
+
+    def run(self) -> dict[str, Any] | None:
+        file = self.root / "status.d/run-1.json"
+        return json.loads(file.read_text()) if file.exists() else None
+
+    @property
+    def card_state(self) -> str | None:
+        record = self.run()
+        return str(record["card"]["state"]) if record else None
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    for name in ("notes", "requests", "block/sda/sda1"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "block/sda/sda1/partition").write_text("1\n")
+    (tmp_path / "block/sda1").symlink_to("sda/sda1")
+    record = StatusRecord(tmp_path / "status.json", "watch", tmp_path)
+    record.change(state=State.IDLE, message="Waiting.")
+    desk = Desk(tmp_path, record)
+    desk.put_in(7)
+    desk.note("seen", "7")
+    yield desk
+    record.close()
+
+
+@pytest.fixture
+def leaving(desk: Desk) -> Leaving:
+    return Leaving(desk.root / "status.json", desk.record, desk.root / "block")
+
+
+def test_a_card_that_stays_in_its_reader_stays_safe_to_remove(desk: Desk, leaving: Leaving) -> None:
+    desk.ended_run()
+    leaving.look()
+    assert desk.card_state == "safe"
+
+
+def test_an_ejected_card_is_told_of_and_its_link_stays(desk: Desk, leaving: Leaving) -> None:
+    desk.ended_run()
+    leaving.look()
+    desk.note("eject", "ejected")
+    (desk.root / "block/sda1").unlink()  # the reader let go of it
+    leaving.look()
+    assert desk.card_state == "ejected"
+    assert (desk.run() or {})["url"] == "https://example.com/"
+    assert desk.record.status.card.state is CardState.EJECTED
+
+
+@pytest.mark.parametrize("gone", ["the partition", "the medium", "another one"])
+def test_a_card_that_was_pulled_is_gone_and_its_link_stays(desk: Desk, leaving: Leaving, gone: str) -> None:
+    desk.ended_run()
+    leaving.look()
+    if gone == "the partition":
+        (desk.root / "block/sda1").unlink()
+    else:
+        desk.put_in(8, 0 if gone == "the medium" else 4096)
+    leaving.look()
+    assert desk.card_state == "removed"
+    assert (desk.run() or {})["state"] == "done"
+
+
+def test_an_eject_of_the_next_card_says_nothing_of_the_last_one(desk: Desk, leaving: Leaving) -> None:
+    desk.ended_run()
+    leaving.look()
+    desk.put_in(8)
+    desk.note("seen", "8")
+    desk.note("eject", "ejected")
+    leaving.look()
+    assert desk.card_state == "removed"
+
+
+def test_a_card_that_is_not_to_be_taken_is_no_problem_once_it_is_out(desk: Desk, leaving: Leaving) -> None:
+    desk.ended_run(State.ERROR, CardState.REJECTED)
+    leaving.look()
+    assert desk.card_state == "rejected"
+    desk.put_in(8, 0)
+    leaving.look()
+    assert desk.run() is None
+
+
+def test_a_card_torn_out_while_it_was_read_stays_a_problem(desk: Desk, leaving: Leaving) -> None:
+    desk.ended_run(State.ERROR, CardState.REMOVED)
+    desk.put_in(8, 0)
+    leaving.look()
+    assert (desk.run() or {})["state"] == "error"
+
+
+def test_a_run_that_lives_speaks_for_itself(desk: Desk, leaving: Leaving) -> None:
+    run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
+    run.change(state=State.RUNNING)
+    run.change_card(label="EOS", device="/dev/sda1", state=CardState.SAFE)
+    desk.put_in(8, 0)
+    leaving.look()
+    run.close()
+    assert desk.card_state == "safe"
+
+
+@pytest.mark.parametrize("device", ["/dev/sda1", "/dev/dm-0", "/dev/mapper/a card"])
+def test_a_card_that_the_units_did_not_mount_is_nobody_s_business(desk: Desk, leaving: Leaving, device: str) -> None:
+    (desk.root / "notes/sda1.seen").unlink()
+    desk.ended_run(device=device)
+    desk.put_in(8, 0)
+    leaving.look()
+    assert desk.card_state == "safe"
+
+
+def test_an_eject_that_no_record_is_about_is_told_until_the_next_card(desk: Desk, leaving: Leaving) -> None:
+    desk.note("eject", "ejected")
+    leaving.look()
+    assert desk.record.status.card.state is CardState.EJECTED
+    (desk.root / "notes/sda1.eject").unlink()
+    leaving.look()
+    assert desk.record.status.card.state is CardState.NONE

@@ -1,0 +1,267 @@
+"""Short links as they are offered: a code for each share, shown only where it leads there."""
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from linkserver import LinkServer, serving
+
+from ghostroll.board import Board
+from ghostroll.catalog import Catalog
+from ghostroll.config import Settings
+from ghostroll.embedded import lan
+from ghostroll.record import StatusRecord
+from ghostroll.rows import SessionRow, SessionState
+from ghostroll.session import Session
+from ghostroll.shortlink import offer, records, shown
+from ghostroll.shortlink.shown import Shown
+from ghostroll.status import State
+
+SettingsMaker = Callable[..., Settings]
+LINK = "https://bucket.example/sessions/S1/index.html?X-Amz-Signature=abc"
+LATER = datetime.now(UTC) + timedelta(days=7)
+
+
+@pytest.fixture
+def settings(store_settings: SettingsMaker, tmp_path: Path) -> Settings:
+    """The settings of an appliance whose link server nobody has started yet."""
+    made = store_settings(tmp_path / "base", short_link_host="127.0.0.1")
+    offer.directory_of(made).mkdir(parents=True)
+    return made
+
+
+@pytest.fixture
+def catalog(settings: Settings) -> Iterator[Catalog]:
+    with Catalog(settings.db_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+def link(settings: Settings) -> Iterator[LinkServer]:
+    with serving(offer.directory_of(settings)) as running:
+        yield running
+
+
+def at(settings: Settings, link: LinkServer) -> Settings:
+    return replace(settings, short_link_port=link.port)
+
+
+def share(
+    settings: Settings, catalog: Catalog, session_id: str = "S1", url: str = LINK, until: datetime = LATER
+) -> SessionRow:
+    """Record a share, and make its session's directory."""
+    Session(session_id, settings.base_dir, "sessions/").directory.mkdir(parents=True, exist_ok=True)
+    catalog.create_session(session_id, card_id="card", card_label="CARD")
+    catalog.set_share(session_id, url=url, expires_utc=until.isoformat(timespec="seconds"))
+    row = catalog.session(session_id)
+    assert row is not None
+    return row
+
+
+def files(settings: Settings) -> set[str]:
+    return {file.name for file in offer.directory_of(settings).iterdir()}
+
+
+def test_an_offered_link_leads_to_the_share_through_the_real_server(
+    settings: Settings, catalog: Catalog, link: LinkServer
+) -> None:
+    url = offer.of(at(settings, link), catalog, share(settings, catalog)).url
+    assert url is not None
+    base, _, code = url.rpartition("/")
+    assert base == f"http://127.0.0.1:{link.port}"
+    assert records.CODE.fullmatch(code)
+    assert link.get(f"/{code}")[1]["Location"] == LINK
+
+
+def test_a_session_keeps_its_code_when_it_is_signed_anew_and_after_a_restart(
+    settings: Settings, catalog: Catalog, link: LinkServer
+) -> None:
+    before = offer.of(at(settings, link), catalog, share(settings, catalog)).url
+    share(settings, catalog, until=datetime.now(UTC) - timedelta(seconds=1))
+    assert offer.publish(settings, catalog) == {}
+    with Catalog(settings.db_path) as again:
+        after = offer.of(at(settings, link), again, share(settings, again, url=LINK + "2")).url
+    assert before == after is not None
+    assert link.get("/" + after.rpartition("/")[2])[1]["Location"] == LINK + "2"
+
+
+@pytest.mark.parametrize("end", ["expired", "directory deleted", "given up"])
+def test_a_share_that_is_over_has_no_record_any_more(settings: Settings, catalog: Catalog, end: str) -> None:
+    share(settings, catalog, "S1")
+    share(settings, catalog, "S2")
+    kept = offer.publish(settings, catalog)
+    assert files(settings) == set(kept.values())
+    if end == "expired":
+        share(settings, catalog, "S1", until=datetime.now(UTC) - timedelta(seconds=1))
+    elif end == "directory deleted":
+        Session("S1", settings.base_dir, "sessions/").directory.rmdir()
+    else:
+        catalog.set_state("S1", SessionState.ABANDONED)
+    assert offer.publish(settings, catalog) == {"S2": kept["S2"]}
+    assert files(settings) == {kept["S2"]}
+
+
+def test_records_are_for_nobody_else_and_the_key_lies_elsewhere(settings: Settings, catalog: Catalog) -> None:
+    share(settings, catalog)
+    offer.publish(settings, catalog)
+    (record,) = offer.directory_of(settings).iterdir()
+    assert record.stat().st_mode & 0o777 == 0o600
+    key = settings.db_path.parent / "links.key"
+    assert key.stat().st_mode & 0o777 == 0o600
+
+
+def test_another_machine_has_other_codes(settings: Settings, catalog: Catalog) -> None:
+    share(settings, catalog)
+    here = offer.publish(settings, catalog)
+    (settings.db_path.parent / "links.key").unlink()
+    there = offer.publish(settings, catalog)
+    assert here.keys() == there.keys()
+    assert set(here.values()).isdisjoint(there.values())
+    assert files(settings) == set(there.values())
+
+
+def test_no_two_shares_have_one_code_and_each_keeps_its_own(
+    settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With codes of one character nearly every session meets another's."""
+    monkeypatch.setattr(offer, "LENGTH", 1)
+    monkeypatch.setattr(offer, "CODE", records.re.compile(f"[{records.ALPHABET}]"))
+    for number in range(20):
+        share(settings, catalog, f"S{number}")
+    codes = offer.publish(settings, catalog)
+    assert len(codes) > 10
+    assert len(set(codes.values())) == len(codes)
+    gone = next(iter(codes))
+    share(settings, catalog, gone, until=datetime.now(UTC) - timedelta(seconds=1))
+    after = offer.publish(settings, catalog)
+    assert {session_id: after[session_id] for session_id in codes if session_id != gone} == {
+        session_id: code for session_id, code in codes.items() if session_id != gone
+    }
+
+
+def test_many_who_publish_at_once_agree(settings: Settings, catalog: Catalog) -> None:
+    for number in range(5):
+        share(settings, catalog, f"S{number}")
+    found: list[dict[str, str]] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(offer.publish(settings, catalog)), name=str(number))
+        for number in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 8
+    assert all(codes == found[0] for codes in found)
+    assert files(settings) == set(found[0].values())
+
+
+# Where there is none
+
+
+def test_nothing_is_offered_where_it_is_off_or_not_installed(settings: Settings, catalog: Catalog) -> None:
+    row = share(settings, catalog)
+    off = replace(settings, short_links=False)
+    assert offer.of(off, catalog, row) == offer.Offer(reason=offer.SWITCHED_OFF)
+    assert files(settings) == set()
+    offer.directory_of(settings).rmdir()
+    assert offer.of(settings, catalog, row) == offer.Offer(reason=offer.NOT_SERVED)
+    assert not offer.directory_of(settings).exists()
+    assert offer.of(settings, catalog, None).url is None
+
+
+def test_nothing_is_offered_without_a_network(
+    settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lan, "_route_address", lambda: None)
+    monkeypatch.setattr(lan, "_interface_address", lambda: None)
+    offered = offer.of(replace(settings, short_link_host="auto"), catalog, share(settings, catalog))
+    assert offered == offer.Offer(reason=offer.NO_NETWORK)
+
+
+def test_nothing_is_offered_where_nobody_serves_or_somebody_else(
+    settings: Settings, catalog: Catalog, tmp_path: Path
+) -> None:
+    row = share(settings, catalog)
+    (tmp_path / "elsewhere").mkdir()
+    with serving(tmp_path / "elsewhere") as another:
+        there = at(settings, another)
+        assert "does not lead there" in offer.of(there, catalog, row).reason
+    nobody = offer.of(there, catalog, row)
+    assert (nobody.url, "nobody answers" in nobody.reason) == (None, True)
+
+
+def test_the_address_is_the_local_networks_and_names_a_port_only_where_it_must(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lan, "_route_address", lambda: "192.168.1.20")
+    auto = replace(settings, short_link_host="auto")
+    assert offer.address(auto) == "http://192.168.1.20"
+    assert offer.address(replace(auto, short_link_port=8080)) == "http://192.168.1.20:8080"
+    assert offer.address(replace(auto, short_link_host="pi.local")) == "http://pi.local"
+
+
+# What is shown
+
+
+@pytest.fixture
+def watch(settings: Settings) -> Iterator[StatusRecord]:
+    opened = StatusRecord(settings.status_path, "watch", settings.base_dir)
+    yield opened
+    opened.close()
+
+
+def show(settings: Settings, row: SessionRow, short_url: str | None) -> None:
+    """Have a run end that showed these links."""
+    record = StatusRecord(settings.status_path, "run-1", settings.base_dir)
+    record.change(state=State.DONE, url=row.url, short_url=short_url, expires_at=row.expires_utc)
+    record.close()
+    assert Board(settings.status_path).seen()["short_url"] == short_url
+
+
+def test_a_link_that_holds_is_left_alone_and_nobody_is_asked(settings: Settings, catalog: Catalog) -> None:
+    row = share(settings, catalog)
+    here = replace(settings, short_link_port=9)  # nobody would answer
+    show(here, row, offer.expected(here, offer.publish(here, catalog), row))
+    assert not Shown(here, catalog).is_outdated()
+
+
+def test_another_address_is_noticed(settings: Settings, catalog: Catalog, link: LinkServer) -> None:
+    row = share(settings, catalog)
+    show(settings, row, "http://192.168.1.99/k7qz3m")
+    assert Shown(at(settings, link), catalog).is_outdated()
+    assert Shown(replace(settings, short_links=False), catalog).is_outdated()
+
+
+def test_a_link_that_comes_to_work_is_noticed_and_one_that_does_not_is_not_asked_all_the_time(
+    settings: Settings, catalog: Catalog, link: LinkServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = share(settings, catalog)
+    show(settings, row, None)
+    nobody = Shown(replace(settings, short_link_port=9), catalog)
+    assert [nobody.is_outdated(), nobody.is_outdated()] == [False, False]
+    nobody.settings = at(settings, link)  # another address is tried at once
+    assert nobody.is_outdated()
+    monkeypatch.setattr(shown, "_RETRY_SECONDS", 0.0)
+    retried = Shown(at(settings, link), catalog)
+    link.process.terminate()
+    link.process.wait()
+    assert [retried.is_outdated(), retried.is_outdated()] == [False, False]
+
+
+def test_a_share_that_has_ended_is_noticed(settings: Settings, catalog: Catalog) -> None:
+    row = share(settings, catalog)
+    show(settings, row, None)
+    assert not Shown(replace(settings, short_links=False), catalog).is_outdated()
+    share(settings, catalog, until=datetime.now(UTC) - timedelta(seconds=1))
+    assert Shown(replace(settings, short_links=False), catalog).is_outdated()
+
+
+def test_what_is_at_work_or_wrong_is_left_alone(settings: Settings, catalog: Catalog, watch: StatusRecord) -> None:
+    share(settings, catalog)
+    watch.change(state=State.ERROR, url="https://old.example/")
+    watch.close()
+    assert not Shown(settings, catalog).is_outdated()
