@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def show_in_terminal(settings: Settings) -> None:
     """Draw the frame of the panel in force, from the status as it is now, whether or not a display runs."""
     record = Reader(settings.status_path).read()
-    model = terminal.model_in_force(settings, DEFAULT_SIZE)
+    model = choice.likely_model(settings, DEFAULT_SIZE)
     terminal.show(record, view(record), model, datetime.now().astimezone(), Thumbnails().load)
 
 
