@@ -170,8 +170,9 @@ class Upkeep:
         self._is_signing = True
         try:
             logger.info("Asked for a fresh link to the last share.")
-            for _ in signed_anew(self.invocation, [self.invocation.catalog.last_share()]):
-                pass  # the status and the log tell what came of it
+            for run, _ in signed_anew(self.invocation, [self.invocation.catalog.last_share()]):
+                if run.problems and not _out_of_reach([run]):
+                    self._retry_at = 0.0  # what the store has lost is sent again
         finally:
             self._is_signing = False
 

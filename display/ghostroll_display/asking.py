@@ -50,7 +50,9 @@ class Asking:
         if gesture.stage is Stage.STUCK:
             self._answer = None
         elif gesture.stage is Stage.WOULD:
-            self._answer = _Answer(_asked(gesture.wish, record), None, self.clock() + _PATIENCE_SECONDS[gesture.wish])
+            self._answer = _Answer(
+                acknowledgement(gesture.wish, record), None, self.clock() + _PATIENCE_SECONDS[gesture.wish]
+            )
         elif gesture.stage is Stage.IS:
             self._ask(gesture.wish, record)
 
@@ -60,14 +62,14 @@ class Asking:
             request = self._request(wish)
         except (UsageError, OSError) as error:
             logger.warning("The button was pressed (%s), in vain: %s", wish, error)
-            self._answer = _verdict(_unheard(wish), now)
+            self._answer = _verdict(unheard(wish), now)
             return
         logger.info("The button was pressed: %s.", texts.WISHES[wish])
         if wish is Wish.EJECT and _cards(record) <= set(_NO_CARD):  # whoever knows better acts all the same
-            self._answer = _verdict(_no_card(), now)
+            self._answer = _verdict(no_card(), now)
             return
         self._answer = _Answer(
-            _asked(wish, record), wish, now + _PATIENCE_SECONDS[wish], _told(record), request,
+            acknowledgement(wish, record), wish, now + _PATIENCE_SECONDS[wish], _told(record), request,
             now + UNHEARD_SECONDS,
         )  # fmt: skip
 
@@ -94,15 +96,14 @@ class Asking:
             is_unheard = True
         if is_unheard and answer.wish:
             logger.warning("The button was pressed (%s), and nobody heard it.", answer.wish)
-            return _verdict(_unheard(answer.wish), now)
+            return _verdict(unheard(answer.wish), now)
         return _Answer(answer.screen, answer.wish, answer.until, answer.before)
 
     @staticmethod
     def _what_came_of(wish: Wish, record: Mapping[str, Any], now: float) -> _Answer | None:
         error = record.get("error")
         if wish is Wish.SIGN_ANEW and _told(record).refusal and isinstance(error, Mapping):
-            lines = tuple(" ".join(str(error.get(name) or "").split()) for name in ("message", "hint"))
-            return _verdict(Screen(Kind.ANSWER, "warning", texts.NOT_SIGNED, lines), now)
+            return _verdict(not_signed(*(str(error.get(name) or "") for name in ("message", "hint"))), now)
         return None
 
     @property
@@ -121,7 +122,8 @@ def _verdict(screen: Screen, now: float) -> _Answer:
     return _Answer(screen, None, now + _VERDICT_SECONDS, is_verdict=True)
 
 
-def _asked(wish: Wish, record: Mapping[str, Any]) -> Screen:
+def acknowledgement(wish: Wish, record: Mapping[str, Any]) -> Screen:
+    """Say that the button was heard."""
     if wish is Wish.EJECT:
         line = texts.RELEASING_WHILE_READ if "reading" in _cards(record) else texts.STARTING_LINE
         return Screen(Kind.ANSWER, "eject", texts.RELEASING, (line,))
@@ -130,13 +132,21 @@ def _asked(wish: Wish, record: Mapping[str, Any]) -> Screen:
     return Screen(Kind.ANSWER, "ghost", texts.SHUTTING_DOWN, (texts.SHUTTING_DOWN_LINE,))
 
 
-def _unheard(wish: Wish) -> Screen:
+def unheard(wish: Wish) -> Screen:
+    """Say that nobody is there to do it."""
     heading, line = texts.UNHEARD[wish]
     return Screen(Kind.ANSWER, "warning", heading, (line,))
 
 
-def _no_card() -> Screen:
+def no_card() -> Screen:
+    """Say that there is nothing to release."""
     return Screen(Kind.ANSWER, "insert", texts.NO_CARD, (texts.NO_CARD_LINE,))
+
+
+def not_signed(message: str, hint: str) -> Screen:
+    """Say why there is no fresh link."""
+    lines = tuple(" ".join(text.split()) for text in (message, hint))
+    return Screen(Kind.ANSWER, "warning", texts.NOT_SIGNED, lines)
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
+from ghostroll.config import Settings
 from ghostroll_display import codes, frame
-from ghostroll_display.models import PanelModel
+from ghostroll_display.models import MODELS, PanelModel, png_model
 from ghostroll_display.screens import screen
 from ghostroll_display.view import view
 
@@ -26,3 +30,22 @@ def answer(url: str, short_url: str, model: PanelModel) -> dict[str, Any]:
         "form": code.form if code else None,
         "reason": codes.reason(url, code),
     }
+
+
+def likely_model(settings: Settings, usual_size: tuple[int, int]) -> PanelModel:
+    """Return the panel of the settings without touching it: one that is looked for is known by its picture."""
+    if settings.panel in MODELS:
+        return MODELS[settings.panel]
+    drawn = _drawn_for(settings.status_image_path) if settings.panel == "auto" else None
+    return drawn or png_model(settings.panel_size or usual_size)
+
+
+def _drawn_for(picture: Path) -> PanelModel | None:
+    """Return the panel that a picture was drawn for, by its size and its palette; None where there is no picture."""
+    try:
+        with Image.open(picture) as image:
+            size, palette = image.size, tuple(image.getpalette() or ())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    known = (model for model in MODELS.values() if model.size == size and sum(model.palette, ()) == palette)
+    return next(known, png_model(size))

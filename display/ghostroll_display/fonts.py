@@ -22,6 +22,10 @@ def font(size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(path, size_px, layout_engine=ImageFont.Layout.BASIC)
 
 
+# U+00A0: no line ends there.
+NO_BREAK = "\u00a0"
+
+
 def line_height(size_px: int) -> int:
     """Return the distance of two lines."""
     return round(size_px * 1.15)
@@ -34,7 +38,7 @@ def width(words: str, face: ImageFont.FreeTypeFont) -> int:
 
 def shown(words: str, face: ImageFont.FreeTypeFont) -> str:
     """Return the words with a question mark for each character that the font doesn't have."""
-    return "".join(char if char.isascii() or _has(char, face) else "?" for char in words)
+    return "".join(char if char.isascii() or char == NO_BREAK or _has(char, face) else "?" for char in words)
 
 
 @lru_cache(maxsize=1024)
@@ -43,9 +47,12 @@ def _has(char: str, face: ImageFont.FreeTypeFont) -> bool:
 
 
 def wrapped(words: str, face: ImageFont.FreeTypeFont, width_px: int, *, breaks_words: bool) -> list[str] | None:
-    """Return the words as lines no wider than `width_px`; None where a word is, and words may not be broken."""
+    """Return the words as lines no wider than `width_px`; None where a word is, and words may not be broken.
+
+    What a no-break space joins, such as a date, is one word.
+    """
     lines = [""]
-    for word in words.split():
+    for word in filter(None, words.split(" ")):
         joined = f"{lines[-1]} {word}".strip()
         if width(joined, face) <= width_px:
             lines[-1] = joined

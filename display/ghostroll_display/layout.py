@@ -84,7 +84,7 @@ def write(pen: ImageDraw, blocks: Sequence[Block], left_top: tuple[int, int], in
         for number, line in enumerate(block.lines):
             # From the baseline, so that lines stand alike whatever their letters are.
             baseline = top + number * step + round(block.size_px * 0.9)
-            pen.text((left, baseline), line, fill=ink, font=face, anchor="ls")
+            pen.text((left, baseline), line.replace(fonts.NO_BREAK, " "), fill=ink, font=face, anchor="ls")
         top += block.height
 
 

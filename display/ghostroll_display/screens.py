@@ -106,14 +106,17 @@ def _offline(seen: View, _now: datetime) -> Screen:
 
 def _shared(seen: View, now: datetime) -> Screen:
     valid = seen.link_is_valid(now)
+    card = _card_in_short(seen)
+    keep = card if card in (texts.CARD_KEEP, texts.OTHER_KEEP) else ""
     lines = (
+        keep,
         texts.photos(seen.photos) if seen.photos else "",
         _link_time(seen, now) if valid else "",
         texts.RECEIPT.format(letters=seen.receipt) if seen.receipt else "",
-        texts.date(seen.shot_on) if seen.shot_on else "",
-        _card_in_short(seen),
-        _formatting(seen),
+        "" if keep else card,
         texts.FAILED.format(number=texts.number(seen.failed)) if seen.failed else "",
+        texts.date(seen.shot_on) if seen.shot_on else "",
+        _formatting(seen),
     )
     if not valid:
         return Screen(Kind.SHARED, "upload", texts.ENDED, lines)

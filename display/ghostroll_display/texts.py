@@ -33,7 +33,7 @@ OFFLINE_LINE = "The link follows when it is back."
 EARLIER = "Earlier share"
 PHOTOS = "{number} photos"
 PHOTO = "1 photo"
-UNTIL = "Until {time}"
+UNTIL = "Until\u00a0{time}"
 ENDED = "The link has ended"
 RECEIPT = "Receipt {letters}"
 FAILED = "{number} failed: see the log"
@@ -85,6 +85,7 @@ TERMINAL_WORDS = "These are its words and its code."
 TERMINAL_NO_CODE = "(The code needs {columns} columns and {rows} rows: make the window larger, or its type smaller.)"
 TERMINAL_NO_BLOCKS = "This terminal does not take UTF-8: no picture and no code can be drawn. Set LANG to C.UTF-8."
 
+_NO_BREAK = "\u00a0"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -99,13 +100,13 @@ def photos(value: int) -> str:
 
 
 def date(when: datetime) -> str:
-    """Return a date, such as `24 Nov 2026`."""
-    return f"{when.day} {MONTHS[when.month - 1]} {when.year}"
+    """Return a date, such as `24 Nov 2026`, which stays on one line."""
+    return f"{when.day} {MONTHS[when.month - 1]} {when.year}".replace(" ", _NO_BREAK)
 
 
 def moment(when: datetime) -> str:
-    """Return a moment of these weeks, such as `1 Dec, 14:30`."""
-    return f"{when.day} {MONTHS[when.month - 1]}, {when:%H:%M}"
+    """Return a moment of these weeks, such as `1 Dec, 14:30`, which stays on one line."""
+    return f"{when.day} {MONTHS[when.month - 1]}, {when:%H:%M}".replace(" ", _NO_BREAK)
 
 
 def duration(seconds: int) -> str:

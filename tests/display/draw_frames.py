@@ -13,7 +13,6 @@ import scenes
 from PIL import Image
 from scenes import GOLDEN, GOLDEN_PANELS
 
-from ghostroll_display import frame
 from ghostroll_display.models import MODELS
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -30,8 +29,8 @@ def write_golden() -> None:
     shutil.rmtree(GOLDEN, ignore_errors=True)
     for panel in GOLDEN_PANELS:
         (GOLDEN / panel).mkdir(parents=True)
-        for name, status in scenes.SCENES.items():
-            image = frame.draw(status, MODELS[panel], now=scenes.NOW, load=scenes.thumbnail)
+        for name in scenes.FRAMES:
+            image = scenes.draw(name, MODELS[panel])
             image.save(GOLDEN / panel / f"{name}.png", optimize=True)
 
 
@@ -40,10 +39,10 @@ def write_pictures() -> None:
     (DOCS / "panel").mkdir(exist_ok=True)
     for panel in DOCS_PANELS:
         width, height = MODELS[panel].size
-        rows = -(-len(scenes.SCENES) // _COLUMNS)
+        rows = -(-len(scenes.FRAMES) // _COLUMNS)
         size = (_COLUMNS * (width + _GAP_PX) + _GAP_PX, rows * (height + _GAP_PX) + _GAP_PX)
         together = Image.new("RGB", size, _GROUND)
-        for number, name in enumerate(scenes.SCENES):
+        for number, name in enumerate(scenes.FRAMES):
             row, column = divmod(number, _COLUMNS)
             corner = (_GAP_PX + column * (width + _GAP_PX), _GAP_PX + row * (height + _GAP_PX))
             together.paste(Image.open(GOLDEN / panel / f"{name}.png").convert("RGB"), corner)

@@ -7,6 +7,12 @@ from typing import Any
 
 from PIL import Image
 
+from ghostroll_display import frame
+from ghostroll_display.asking import acknowledgement, no_card, not_signed, unheard
+from ghostroll_display.gestures import Wish
+from ghostroll_display.models import PanelModel
+from ghostroll_display.screens import Screen
+
 GOLDEN = Path(__file__).parents[1] / "data" / "frames"
 GOLDEN_PANELS = ("phatssd1608-black", "what-red", "impressions", "spectra73")
 NOW = datetime(2026, 11, 24, 18, 30, tzinfo=UTC)
@@ -145,6 +151,27 @@ SCENES: dict[str, dict[str, Any]] = {
         error=error(74, "The card was pulled while it was read.", "Put it in again: what is saved stays saved."),
     ),
 }
+
+
+# What stands in place of the status when the button was used.
+ANSWERS: dict[str, Screen] = {
+    "answer_eject": acknowledgement(Wish.EJECT, SCENES["shared"]),
+    "answer_eject_reading": acknowledgement(Wish.EJECT, SCENES["reading"]),
+    "answer_sign_anew": acknowledgement(Wish.SIGN_ANEW, SCENES["shared"]),
+    "answer_power_off": acknowledgement(Wish.POWER_OFF, SCENES["shared"]),
+    "answer_no_card": no_card(),
+    "answer_not_signed": not_signed(
+        "The store s3.example.com is out of reach (nobody answers there).",
+        "The earlier link stays as it was; ask again when the network is back.",
+    ),
+    "answer_unheard": unheard(Wish.EJECT),
+}
+FRAMES = (*SCENES, *ANSWERS)
+
+
+def draw(name: str, model: PanelModel) -> Image.Image:
+    """The frame of this name."""
+    return frame.draw(SCENES.get(name, {}), model, now=NOW, load=thumbnail, answer=ANSWERS.get(name))
 
 
 def thumbnail(path: str) -> Image.Image | None:

@@ -3,7 +3,10 @@
 import json
 import logging
 import os
-from collections.abc import Iterator
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,11 +22,11 @@ from ghostroll.config import Settings
 from ghostroll.requests import Requests
 from ghostroll.status import CardState, CardStatus, Problem, State, Status
 from ghostroll_display import frame, texts
-from ghostroll_display.asking import UNHEARD_SECONDS, _asked, _no_card, _unheard
+from ghostroll_display.asking import UNHEARD_SECONDS, acknowledgement, no_card, unheard
 from ghostroll_display.button import Button, open_button
 from ghostroll_display.gestures import Gesture, Stage, Wish
 from ghostroll_display.models import MODELS, PanelModel
-from ghostroll_display.service import Display
+from ghostroll_display.service import Display, follow
 
 LINE, LAMP = 5, 13
 DOWN = Gesture(Stage.DOWN)
@@ -204,6 +207,13 @@ def test_the_lamp_is_lit_from_the_press_until_it_is_answered(finger: Finger, but
     assert lamp.state
     button.dark()
     assert not lamp.state
+
+
+def test_it_costs_nothing_while_nobody_presses_it(finger: Finger) -> None:
+    before = threading.active_count()
+    button = Button(finger.pins, LINE, clock=finger.clock)
+    assert threading.active_count() == before, "gpiozero's own Button has a thread that never sleeps for long"
+    button.close()
 
 
 # No button
@@ -445,6 +455,42 @@ def test_a_stuck_button_leaves_the_panel_alone(bench: Bench) -> None:
     assert bench.requests() == set()
 
 
+def test_the_running_display_hears_the_button_and_answers(tmp_path: Path, finger: Finger) -> None:
+    (tmp_path / "requests").mkdir()
+    (tmp_path / "status.json").write_text(json.dumps(SHARED))
+    pushed = Button(finger.pins, LINE)
+    display = Display(settings(tmp_path), None)
+    picture, request = tmp_path / "status.png", tmp_path / "requests/eject"
+    seen: list[object] = []
+
+    def wait_for(truth: Callable[[], object]) -> None:
+        end = time.monotonic() + 60
+        while not truth() and time.monotonic() < end:
+            time.sleep(0.02)
+
+    def use() -> None:
+        wait_for(picture.exists)
+        before = picture.read_bytes()
+        finger.push()
+        time.sleep(0.2)
+        finger.let_go()
+        wait_for(request.exists)
+        wait_for(lambda: picture.read_bytes() != before)
+        seen.extend((request.exists(), picture.read_bytes() != before))
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    owner = threading.Thread(target=use)
+    try:
+        owner.start()
+        follow(display, settings(tmp_path), pushed)
+    finally:
+        owner.join()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    assert seen == [True, True]
+
+
 # Panels
 
 
@@ -494,8 +540,8 @@ def test_a_slow_panel_leaves_the_acknowledgement_to_the_lamp_and_shows_what_came
 @pytest.mark.parametrize("panel", MODELS)
 def test_every_answer_fits_every_panel(panel: str) -> None:
     model = MODELS[panel]
-    screens = {_asked(wish, told) for wish in Wish for told in (SHARED, record(card=CardState.READING))}
-    screens |= {_no_card(), *map(_unheard, Wish)}
+    screens = {acknowledgement(wish, told) for wish in Wish for told in (SHARED, record(card=CardState.READING))}
+    screens |= {no_card(), *map(unheard, Wish)}
     for screen in screens:
         image = frame.draw(scenes.SCENES["shared"], model, now=scenes.NOW, answer=screen)
         ink = image.point(lambda index: 0 if index == model.colours.index("white") else 255, "L")

@@ -20,11 +20,11 @@ def drawn(status: dict[str, Any], model: PanelModel) -> Image.Image:
     return frame.draw(status, model, now=scenes.NOW, load=scenes.thumbnail)
 
 
-@pytest.mark.parametrize("scene", scenes.SCENES)
+@pytest.mark.parametrize("scene", scenes.FRAMES)
 @pytest.mark.parametrize("panel", GOLDEN_PANELS)
 def test_every_screen_is_the_one_that_was_looked_at(panel: str, scene: str) -> None:
     golden = Image.open(GOLDEN / panel / f"{scene}.png")
-    image = drawn(scenes.SCENES[scene], MODELS[panel])
+    image = scenes.draw(scene, MODELS[panel])
     assert image.size == golden.size == MODELS[panel].size
     different = ImageChops.difference(image.convert("RGB"), golden.convert("RGB")).getbbox()
     assert different is None, "`make frames` writes the pictures anew; look at them, then commit them."
@@ -32,7 +32,7 @@ def test_every_screen_is_the_one_that_was_looked_at(panel: str, scene: str) -> N
 
 def test_there_is_no_golden_picture_without_a_screen() -> None:
     found = {path.relative_to(GOLDEN).as_posix() for path in GOLDEN.rglob("*.png")}
-    assert found == {f"{panel}/{scene}.png" for panel in GOLDEN_PANELS for scene in scenes.SCENES}
+    assert found == {f"{panel}/{scene}.png" for panel in GOLDEN_PANELS for scene in scenes.FRAMES}
 
 
 @pytest.mark.parametrize("panel", MODELS)

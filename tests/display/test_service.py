@@ -222,7 +222,7 @@ def test_a_signal_ends_it_at_once(place: Place, number: signal.Signals) -> None:
     place.wait_for(place.shown)
     child.send_signal(number)
     assert child.wait(PATIENCE_SECONDS) == 0
-    assert place.told == ""
+    assert [line for line in place.told.splitlines() if "No button: " not in line] == []
 
 
 def test_a_panel_that_fails_is_told_and_the_picture_goes_on(place: Place) -> None:
