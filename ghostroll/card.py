@@ -2,8 +2,9 @@
 
 import math
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def find_volume(root: Path) -> Volume:
     identity = properties.get("ID_FS_UUID")
     volume = Volume(
         root=root,
-        label=properties.get("ID_FS_LABEL") or root.name,
+        label=label_in(properties) or root.name,
         device=properties.get("DEVNAME"),
         card_id=f"{identity}:{os.statvfs(root).f_blocks}" if identity else f"{_BY_PLACE}{printable(str(root))}",
     )
@@ -243,7 +244,20 @@ def _facts(entry: "os.DirEntry[str]") -> _Entry | None:
 
 def label_of(root: Path) -> str:
     """Return the label of the filesystem mounted at `root`; empty where it has none."""
-    return str(_device_properties(root).get("ID_FS_LABEL") or "")
+    return label_in(_device_properties(root))
+
+
+def label_in(properties: Mapping[str, str]) -> str:
+    r"""Return a filesystem's label from udev's properties of its device; empty where it has none.
+
+    ID_FS_LABEL has underscores for spaces; ID_FS_LABEL_ENC has it all, unsafe bytes as \xHH (blkid_encode_string(3)).
+    """
+    encoded = properties.get("ID_FS_LABEL_ENC")
+    if encoded is None:
+        return properties.get("ID_FS_LABEL", "")
+    raw = encoded.encode(errors="surrogateescape")
+    as_bytes = re.sub(rb"\\x([0-9a-fA-F]{2})", lambda found: bytes.fromhex(found[1].decode()), raw)
+    return as_bytes.decode(errors="replace").strip()
 
 
 def subdirectories(directory: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 from ghostroll.begin import session_of
 from ghostroll.claim import is_busy
-from ghostroll.errors import StoreUnreachable
+from ghostroll.errors import GhostrollError, StoreUnreachable
 from ghostroll.invocation import Invocation, finished, signed_anew
 from ghostroll.log import logger
 from ghostroll.requests import SIGN_ANEW, Requests
@@ -170,15 +170,19 @@ class Upkeep:
         self._is_signing = True
         try:
             logger.info("Asked for a fresh link to the last share.")
-            for _ in signed_anew(self.invocation, [self.invocation.catalog.last_share()]):
-                pass  # the status and the log tell what came of it
+            for run, _ in signed_anew(self.invocation, [self.invocation.catalog.last_share()]):
+                if run.problems and not _out_of_reach([run]):
+                    self._retry_at = 0.0  # what the store has lost is sent again
         finally:
             self._is_signing = False
 
     def _look_at_the_link(self) -> None:
         """Have the status show what is so, where the link that it shows no longer holds."""
-        if self._shown.is_outdated():
-            self.shared()
+        try:
+            if self._shown.is_outdated():
+                self.shared()
+        except GhostrollError as error:
+            logger.warning("The link that is shown could not be looked at: %s", error)
 
     def _shares(self, *moments: datetime) -> list[SessionRow]:
         catalog = self.invocation.catalog

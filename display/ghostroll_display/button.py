@@ -32,25 +32,25 @@ class Button:
         *,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        from gpiozero import LED  # noqa: PLC0415 - only where there is a GPIO chip
-        from gpiozero import Button as Contact  # noqa: PLC0415
+        from gpiozero import LED, DigitalInputDevice  # noqa: PLC0415 - only where there is a GPIO chip
 
         self._clock = clock
         self._edges: SimpleQueue[tuple[bool, float]] = SimpleQueue()
         self.wake: Callable[[], None] = lambda: None
-        # gpiozero's own bounce_time is left alone: it differs from back end to back end.
-        self._contact = Contact(line, pull_up=True, pin_factory=pins)
+        # Not gpiozero's Button, whose thread looks ten times a second whether it is held (HoldThread in mixins.py), nor
+        # its bounce_time, which differs from back end to back end.
+        self._contact = DigitalInputDevice(line, pull_up=True, pin_factory=pins)
         try:
             self._lamp = None if lamp_line is None else LED(lamp_line, pin_factory=pins)
         except BaseException:
             self._contact.close()
             raise
-        is_down = bool(self._contact.is_pressed)
+        is_down = bool(self._contact.is_active)
         self._recogniser = Recogniser(is_down=is_down, now=clock())
         if is_down:
             logger.warning("The button at GPIO %d is down already: it is ignored until it is let go.", line)
-        self._contact.when_pressed = lambda: self._see(is_down=True)
-        self._contact.when_released = lambda: self._see(is_down=False)
+        self._contact.when_activated = lambda: self._see(is_down=True)
+        self._contact.when_deactivated = lambda: self._see(is_down=False)
 
     def _see(self, *, is_down: bool) -> None:
         self._edges.put((is_down, self._clock()))

@@ -33,16 +33,19 @@ def answer(url: str, short_url: str, model: PanelModel) -> dict[str, Any]:
 
 
 def likely_model(settings: Settings, usual_size: tuple[int, int]) -> PanelModel:
-    """Return the panel of the settings without touching it: one that is looked for has the size of its picture."""
+    """Return the panel of the settings without touching it: one that is looked for is known by its picture."""
     if settings.panel in MODELS:
         return MODELS[settings.panel]
-    drawn = _size_of(settings.status_image_path) if settings.panel == "auto" else None
-    return png_model(drawn or settings.panel_size or usual_size)
+    drawn = _drawn_for(settings.status_image_path) if settings.panel == "auto" else None
+    return drawn or png_model(settings.panel_size or usual_size)
 
 
-def _size_of(picture: Path) -> tuple[int, int] | None:
+def _drawn_for(picture: Path) -> PanelModel | None:
+    """Return the panel that a picture was drawn for, by its size and its palette; None where there is no picture."""
     try:
         with Image.open(picture) as image:
-            return image.size
-    except (OSError, ValueError, Image.DecompressionBombError):
+            size, palette = image.size, tuple(image.getpalette() or ())
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
+    known = (model for model in MODELS.values() if model.size == size and sum(model.palette, ()) == palette)
+    return next(known, png_model(size))

@@ -35,6 +35,8 @@ from ghostroll_display.watching import Watch
 DEFAULT_SIZE = (800, 480)
 # The record changes up to twice a second; nobody looks that often.
 _DRAW_SECONDS = 1.0
+# But who presses the button waits for an answer.
+_PRESSED_SECONDS = 0.2
 # So often a frame is drawn without a reason: links end, and days go by.
 _REDRAW_SECONDS = 600.0
 _EXIT_STATUS = (
@@ -95,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def show_in_terminal(settings: Settings) -> None:
     """Draw the frame of the panel in force, from the status as it is now, whether or not a display runs."""
     record = Reader(settings.status_path).read()
-    model = terminal.model_in_force(settings, DEFAULT_SIZE)
+    model = choice.likely_model(settings, DEFAULT_SIZE)
     terminal.show(record, view(record), model, datetime.now().astimezone(), Thumbnails().load)
 
 
@@ -233,7 +235,9 @@ def follow(display: Display, settings: Settings, button: Button | None = None) -
         systemd.tell(display.message)
         waits = (display.seconds_to_wait(), systemd.feed_seconds, button.seconds_to_wait() if button else None)
         watch.wait(min(seconds for seconds in waits if seconds is not None))
-        stop.wait(max(0.0, drawn_at + _DRAW_SECONDS - time.monotonic()))
+        is_pressed = button is not None and button.seconds_to_wait() is not None
+        pause = _PRESSED_SECONDS if is_pressed else _DRAW_SECONDS
+        stop.wait(max(0.0, drawn_at + pause - time.monotonic()))
     systemd.ending(display.seconds_to_end)
     if button:
         button.close()

@@ -10,7 +10,6 @@ from typing import Any, TextIO
 
 from PIL import Image
 
-from ghostroll.config import Settings
 from ghostroll_display import codes, fonts, frame, screens, texts
 from ghostroll_display.models import MODELS, PanelModel, Rgb, png_model
 from ghostroll_display.view import View
@@ -63,24 +62,6 @@ def _colours(environment: Mapping[str, str]) -> Colours:
     if environment.get("COLORTERM", "") in ("truecolor", "24bit"):
         return Colours.TRUE
     return Colours.INDEXED if "256color" in term else Colours.TWO
-
-
-def model_in_force(settings: Settings, default_size: tuple[int, int]) -> PanelModel:
-    """Return the panel whose frame it is: the one that is set, or the one that the display drew its picture for."""
-    if settings.panel in MODELS:
-        return MODELS[settings.panel]
-    try:
-        with Image.open(settings.status_image_path) as image:
-            found = _of_picture(image) if settings.panel == "auto" else None
-    except (OSError, ValueError, SyntaxError):
-        found = None
-    return found or png_model(settings.panel_size or default_size)
-
-
-def _of_picture(image: Image.Image) -> PanelModel | None:
-    palette = tuple((image.getpalette() or [])[: 3 * 8])
-    fitting = [model for model in MODELS.values() if model.size == image.size]
-    return next((model for model in fitting if palette == sum(model.palette, ())), None)
 
 
 def fitting(model: PanelModel, seen: View, room: Window, now: Any) -> PanelModel | None:

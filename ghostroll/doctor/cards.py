@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ghostroll.card import label_in
 from ghostroll.config import Settings
 from ghostroll.doctor.findings import Finding, ok, warning
 from ghostroll.slots import find_volumes, is_ours, label_matches
@@ -36,7 +37,7 @@ def of_device(settings: Settings, device: Mapping[str, str]) -> Finding | None:
     """Return what becomes of a card by udev's properties of it; None where it is none."""
     if device.get("ID_FS_TYPE") not in _FILESYSTEMS:
         return None
-    label = device.get("ID_FS_LABEL", "")
+    label = label_in(device)
     return _told(settings, label, f"in {device['DEVNAME']}", taken=label_matches(settings.sd_label, label))
 
 

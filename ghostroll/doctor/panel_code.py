@@ -14,6 +14,7 @@ from ghostroll.doctor.outside import answer_of
 from ghostroll.doctor.records import latest_link
 from ghostroll.embedded import lan, weed
 from ghostroll.presign import Presigner
+from ghostroll.publish import rfc3339
 from ghostroll.rows import SessionRow
 from ghostroll.session import Session
 from ghostroll.shortlink import offer
@@ -65,7 +66,7 @@ def _short_link(settings: Settings, share: SessionRow | None) -> tuple[str, Find
 
 
 def _is_valid(share: SessionRow) -> bool:
-    return datetime.now(UTC) < datetime.fromisoformat(share.expires_utc or "")
+    return (share.expires_utc or "") > rfc3339(datetime.now(UTC))
 
 
 def likely_link(settings: Settings) -> str:

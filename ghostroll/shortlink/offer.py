@@ -144,7 +144,14 @@ def codes(settings: Settings) -> dict[str, str]:
 
 def _is_there(settings: Settings, row: SessionRow) -> bool:
     session = Session(row.session_id, settings.base_dir, settings.s3_prefix_root)
-    return row.state is not SessionState.ABANDONED and session.directory.is_dir()
+    return row.state is not SessionState.ABANDONED and _end(row) > 0 and session.directory.is_dir()
+
+
+def _end(row: SessionRow) -> int:
+    """Return when a link ends, in seconds since the epoch; 0 for a time that is none."""
+    with suppress(ValueError, OverflowError):
+        return int(datetime.fromisoformat(row.expires_utc or "").timestamp())
+    return 0
 
 
 @contextmanager
@@ -166,8 +173,7 @@ def _known(directory: Path) -> dict[str, Record | None]:
 
 def _put(directory: Path, key: bytes, row: SessionRow, known: dict[str, Record | None]) -> str | None:
     """Write a share's record unless it is there; return its code, None in the unheard-of case that none is free."""
-    expires = datetime.fromisoformat(row.expires_utc or "").timestamp()
-    record = Record(row.url or "", int(expires), row.session_id)
+    record = Record(row.url or "", _end(row), row.session_id)
     candidates = [_code(key, row.session_id, number) for number in range(_CANDIDATES)]
     owners = {code: found.session_id for code in candidates if (found := known.get(code))}
     own = [code for code in candidates if owners.get(code, row.session_id) == row.session_id]

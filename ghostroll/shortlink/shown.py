@@ -28,15 +28,15 @@ class Shown:
         """Tell whether the status should be written anew. Short links lead to what is shared now, and nothing else."""
         codes = {} if offer.obstacle(self.settings) else offer.publish(self.settings, self.catalog)
         now = board.current(self.settings.status_path)
-        if not now["url"] or now["state"] not in _SHOWN_LONG:
+        if not now.get("url") or now.get("state") not in _SHOWN_LONG:
             return False
         share = next((row for row in self.catalog.shares_valid_at(datetime.now(UTC)) if row.url == now["url"]), None)
         if share is None:
             return True  # it has ended, or was signed anew
         wanted = offer.expected(self.settings, codes, share)
-        if wanted == now["short_url"]:
+        if wanted == (was := now.get("short_url")):
             return False
-        return now["short_url"] is not None or (wanted is not None and self._works(wanted, share.url))
+        return was is not None or (wanted is not None and self._works(wanted, share.url))
 
     def _works(self, short_url: str, url: str | None) -> bool:
         """Try a short link that is not shown yet; one that failed not too often."""

@@ -11,7 +11,7 @@ import machineimage
 import pytest
 from cardimages import Card, CardMaker, Shape
 from installed import Installed
-from installing import configure_anew, install, prepare
+from installing import configure_anew, install, prepare, pretend_board
 from machine import Machine, SavedState, booted
 from road import Road
 
@@ -77,6 +77,7 @@ def installed_state(
     machine.start(plain_state)
     try:
         prepare(machine, endpoint, road.url)
+        pretend_board(machine)
         install(machine, bundle)
         return machine.save(place)
     finally:

@@ -31,6 +31,15 @@ catalog = sqlite3.connect("file:/var/lib/ghostroll/ghostroll.db?mode=ro", uri=Tr
 print(json.dumps([sha256 for sha256, in catalog.execute("SELECT sha256 FROM ingested_files")]))
 """
 
+OPEN_LINK = """
+import http.client, json, sys
+host, _, path = sys.argv[1].removeprefix("http://").partition("/")
+connection = http.client.HTTPConnection(host, timeout=60)
+connection.request("GET", "/" + path)
+answer = connection.getresponse()
+print(json.dumps([answer.status, answer.headers["Location"]]))
+"""
+
 
 @dataclass(frozen=True)
 class Installed:
@@ -99,6 +108,11 @@ class Installed:
     def link_of(self, session: str) -> str:
         """Return the link of a session; empty until there is one."""
         return self.machine.says(f"cat {SESSIONS}/{session}/share.txt")
+
+    def opened(self, url: str) -> tuple[int, str | None]:
+        """Return status and Location that a guest gets at a link on the machine's own network."""
+        status, location = json.loads(self.machine.run(shlex.join(["python3", "-c", OPEN_LINK, url])))
+        return status, location
 
     # What is waited for
 

@@ -26,6 +26,14 @@ def prepare(machine: Machine, endpoint: StoreEndpoint, store_url: str) -> None:
     )
 
 
+def pretend_board(machine: Machine) -> None:
+    """Show the panel's service the board revision that this machine pretends: it has a /proc of its own."""
+    machine.shell.write(
+        "/etc/systemd/system/ghostroll-display.service.d/pretend-pi.conf",
+        "[Service]\nBindReadOnlyPaths=/run/pretend-cpuinfo:/proc/cpuinfo\n",
+    )
+
+
 def first_boot_parameters(readme: Path) -> str:
     """Return what the README has its reader add to the kernel's command line."""
     (added,) = re.findall(r"^ *(systemd\.run=.*)$", readme.read_text(), re.MULTILINE)

@@ -6,7 +6,13 @@ import pytest
 from cardimages import CardMaker
 from installed import Installed
 
-UNITS = ("ghostroll.service", "ghostroll@sda1.service", "ghostroll-display.service", "ghostroll-store.service")
+UNITS = (
+    "ghostroll.service",
+    "ghostroll@sda1.service",
+    "ghostroll-display.service",
+    "ghostroll-store.service",
+    "ghostroll-link.service",
+)
 
 
 def inside(pi: Installed, unit: str, command: str) -> bool:
@@ -62,6 +68,22 @@ def test_the_panel_s_service_is_unprivileged_and_reaches_no_network(pi: Installe
     unit = "ghostroll-display.service"
     assert_confined(pi, unit)
     assert pi.machine.run(f"systemctl show --property=PrivateNetwork --value {unit}") == "yes"
+
+
+def test_the_link_server_sees_nothing_but_its_records_and_reaches_no_network(pi: Installed) -> None:
+    unit = "ghostroll-link.service"
+    assert pi.opened("http://127.0.0.1/222222") == (404, None)  # starts it
+    assert_confined(pi, unit)
+    assert pi.machine.run(f"systemctl show --property=PrivateNetwork --value {unit}") == "yes"
+    assert inside(pi, unit, "ls /var/lib/ghostroll/links")
+    for forbidden in (
+        "touch /var/lib/ghostroll/links/222222",
+        "ls /var/lib/ghostroll/sessions",
+        "cat /var/lib/ghostroll/ghostroll.db",
+        "ls /run/ghostroll/requests",
+        "ls /etc/ghostroll",
+    ):
+        assert not inside(pi, unit, forbidden), forbidden
 
 
 def test_every_long_running_unit_is_rated_well(pi: Installed) -> None:

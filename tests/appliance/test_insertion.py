@@ -1,5 +1,6 @@
 """A card is plugged in, and everything follows by itself."""
 
+import re
 import shlex
 import time
 
@@ -36,6 +37,34 @@ def test_the_journal_of_the_service_tells_the_story_with_its_link(pi: Installed,
     story = pi.journal()
     assert "5" in story
     assert "Traceback" not in pi.journal("ghostroll*")
+
+
+def test_the_short_link_leads_to_the_share_also_after_a_reboot(pi: Installed, make_card: CardMaker) -> None:
+    card = make_card(3)
+    assert not pi.is_active("ghostroll-link.service")  # nobody asked yet
+    pi.machine.plug_in_reader(card.image)
+    session = pi.wait_for_link(card)
+    pi.wait_until_idle()
+    short_url = pi.status()["short_url"]
+    assert re.fullmatch(r"http://[\d.]+/[2-9a-z]{6}", short_url)
+    assert pi.opened(short_url) == (302, pi.link_of(session))
+    assert pi.opened(short_url[:-1] + "_") == (404, None)
+    assert pi.is_active("ghostroll-link.service")
+    pi.machine.reboot()
+    assert pi.opened(short_url) == (302, pi.link_of(session))
+    pi.wait_for("the short link in the status", lambda: pi.status().get("short_url") == short_url)
+
+
+def test_a_program_that_has_port_80_costs_the_short_link_and_nothing_else(pi: Installed, make_card: CardMaker) -> None:
+    card = make_card(3)
+    pi.machine.run("systemctl stop ghostroll-link.socket")
+    pi.machine.run("systemd-run --unit=another python3 -m http.server --bind 0.0.0.0 80")
+    assert pi.machine.shell.ended("systemctl start ghostroll-link.socket").returncode != 0
+    pi.machine.plug_in_reader(card.image)
+    pi.assert_shared(pi.wait_for_link(card), card)
+    pi.wait_until_idle()
+    assert pi.status()["short_url"] is None
+    assert "another program has its port" in pi.machine.says("ghostroll doctor")
 
 
 def test_the_status_the_unit_and_the_journal_follow_the_card(pi: Installed, make_card: CardMaker) -> None:

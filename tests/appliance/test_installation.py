@@ -12,7 +12,7 @@ from road import Road
 
 from ghostroll.endpoint import StoreEndpoint
 
-LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path")
+LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path", "ghostroll-link.socket")
 README = Path(__file__).parents[2] / "README.md"
 CONFIGURATION = "/etc/ghostroll/ghostroll.toml"
 

@@ -209,6 +209,13 @@ def test_the_lamp_is_lit_from_the_press_until_it_is_answered(finger: Finger, but
     assert not lamp.state
 
 
+def test_it_costs_nothing_while_nobody_presses_it(finger: Finger) -> None:
+    before = threading.active_count()
+    button = Button(finger.pins, LINE, clock=finger.clock)
+    assert threading.active_count() == before, "gpiozero's own Button has a thread that never sleeps for long"
+    button.close()
+
+
 # No button
 
 

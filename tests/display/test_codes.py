@@ -5,7 +5,8 @@ import scenes
 import zxingcpp
 from PIL import Image
 
-from ghostroll_display import codes, frame
+from ghostroll.shortlink.records import ALPHABET, LENGTH
+from ghostroll_display import choice, codes, frame
 from ghostroll_display.codes import Code, LinkForm
 from ghostroll_display.models import MODELS, PanelModel
 from ghostroll_display.view import view
@@ -93,6 +94,23 @@ def _version_by_zxing(text: str, level: str) -> int:
     made = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.QRCode, ec_level=level)
     side = zxingcpp.write_barcode_to_image(made, scale=1, add_quiet_zones=False).shape[0]
     return (int(side) - 17) // 4
+
+
+@pytest.mark.parametrize("panel", ["phat-black", "phatssd1608-red"])
+def test_a_small_panel_s_frame_reads_as_the_short_link(panel: str) -> None:
+    link = "http://192.168.178.254:8080/" + ALPHABET[-LENGTH:]
+    status = scenes.shared(url=scenes.FULL_LINK, short_url=link)
+    assert read(frame.draw(status, MODELS[panel], now=scenes.NOW)).text == link
+
+
+@pytest.mark.parametrize(
+    ("scene", "words"),
+    [("shared", "short link"), ("shared_no_code", "No code"), ("shared_ended", ""), ("reading", ""), ("error", "")],
+)
+def test_only_of_a_screen_with_a_code_it_is_said_which(scene: str, words: str) -> None:
+    told = choice.told(scenes.SCENES[scene], MODELS["phat-black"], scenes.NOW)
+    assert words in told
+    assert bool(words) == bool(told)
 
 
 @pytest.mark.parametrize("panel", ["phat-black", "what-black"])

@@ -110,6 +110,16 @@ def test_at_the_end_a_refresh_is_finished_and_none_is_begun() -> None:
     assert panel.shown == [0]
 
 
+def test_an_answer_to_the_button_does_not_wait_for_a_quiet_time_nor_does_what_comes_after_it() -> None:
+    panel = SlowPanel()
+    with refreshed(panel) as refresher:
+        for shade, answer in ((0, None), (2, "Releasing the card"), (0, None)):
+            refresher.want(picture(shade), record(), answer)
+            panel.wait_for_refresh()
+            panel.go_on.release()
+    assert panel.shown == [0, 2, 0]
+
+
 # --- how a panel is left
 
 
@@ -167,6 +177,15 @@ def test_a_panel_without_a_link_is_white_when_the_power_goes_off(tmp_path: Path,
 def test_a_link_stays_on_the_panel_when_the_power_goes_off(tmp_path: Path, jobs: Callable[[str], None]) -> None:
     jobs(POWERING_OFF)
     assert left(tmp_path, SHARED) != WHITE
+
+
+def test_a_link_stays_also_while_no_card_is_in_and_goes_once_it_has_ended(
+    tmp_path: Path, jobs: Callable[[str], None]
+) -> None:
+    jobs(POWERING_OFF)
+    waiting = SHARED | {"state": State.IDLE, "updated_at": "2026-11-24T18:00:00Z"}
+    assert left(tmp_path, waiting) != WHITE
+    assert left(tmp_path, SHARED | {"expires_at": "2020-01-01T00:00:00Z"}) == WHITE
 
 
 def test_a_link_that_came_at_the_last_moment_is_shown_before_the_power_goes_off(

@@ -168,6 +168,21 @@ def test_the_picture_follows_the_record(place: Place) -> None:
     place.wait_for(lambda: place.shown() == reading)
 
 
+def test_which_code_is_shown_and_why_is_said_once(place: Place) -> None:
+    long = "https://store.example/" + "x" * 400
+    place.write(DONE | {"url": long})
+    place.start(GHOSTROLL_PANEL_SIZE="250x122")
+    place.wait_for(place.shown)
+    place.write(READING)
+    place.wait_for(lambda: place.link() is None)
+    place.write(DONE | {"url": long})
+    place.wait_for(lambda: place.link() == LINK)
+    assert place.told.count("The code is the short link, since the full one (422 characters)") == 1
+    place.write(DONE | {"url": long, "short_url": None})
+    place.wait_for(lambda: "No code: the link (422 characters)" in place.told)
+    assert long not in place.told
+
+
 def test_a_record_that_makes_no_sense_leaves_the_picture_as_it_was_until_the_next_good_one(place: Place) -> None:
     place.write(DONE)
     place.start()

@@ -327,3 +327,18 @@ def test_another_directory_at_the_same_place_is_another_medium(card: "CardBuilde
     card.root.touch()
     with pytest.raises(OSError, match="card"):
         presence(volume)
+
+
+@pytest.mark.parametrize(
+    ("properties", "label"),
+    [
+        ({"ID_FS_LABEL": "AUTO-IMPORT_2", "ID_FS_LABEL_ENC": r"AUTO-IMPORT\x202"}, "AUTO-IMPORT 2"),
+        ({"ID_FS_LABEL": "CANON_É", "ID_FS_LABEL_ENC": r"CANON\x20É"}, "CANON É"),
+        ({"ID_FS_LABEL": "A_B", "ID_FS_LABEL_ENC": "A_B"}, "A_B"),
+        ({"ID_FS_LABEL": "x", "ID_FS_LABEL_ENC": r"\xff\x5cx41"}, "\N{REPLACEMENT CHARACTER}\\x41"),
+        ({"ID_FS_LABEL": "EOS_DIGITAL"}, "EOS_DIGITAL"),
+        ({}, ""),
+    ],
+)
+def test_a_label_is_taken_as_it_is_and_not_as_udev_shortens_it(properties: dict[str, str], label: str) -> None:
+    assert card_module.label_in(properties) == label

@@ -108,6 +108,9 @@ def test_the_defaults_are_those_of_the_contract(empty_file: str, monkeypatch: py
         button_gpio=5,
         led_gpio=None,
         gpio_chip=None,
+        short_links=True,
+        short_link_host="auto",
+        short_link_port=80,
     )
     assert set(effective.origins.values()) == {"default"}
 

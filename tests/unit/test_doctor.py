@@ -10,16 +10,22 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import boto3
 import pytest
+from botocore.config import Config
+from linkserver import serving
+from PIL import Image
 
 from ghostroll import config, doctor
 from ghostroll.catalog import Catalog
 from ghostroll.config import Settings
-from ghostroll.doctor import cards, clock, configuration, disk, hardware, own_store, records, system
+from ghostroll.doctor import cards, clock, configuration, disk, hardware, own_store, panel_code, records, system
 from ghostroll.doctor.checkup import Check, gone_through
 from ghostroll.doctor.findings import Finding, Verdict, failed, ok, warning
 from ghostroll.errors import Interrupted
@@ -375,7 +381,13 @@ def unit(name: str, active: str = "active", load: str = "loaded", sub: str = "ru
     return f"Id={name}\nLoadState={load}\nActiveState={active}\nSubState={sub}\n"
 
 
-STEADY = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path", "ghostroll-store.service")
+STEADY = (
+    "ghostroll.service",
+    "ghostroll-display.service",
+    "ghostroll-eject.path",
+    "ghostroll-store.service",
+    "ghostroll-link.socket",
+)
 
 
 def test_units_that_run_are_well(settings: Settings, programs: Path) -> None:
@@ -397,6 +409,15 @@ def test_a_unit_that_failed_is_3_with_its_journal(settings: Settings, programs: 
     assert [finding.verdict for finding in found] == ["failed", "warning", "warning", "failed", "failed"]
     assert {finding.exit_code for finding in found} == {0, 3}
     assert "journalctl -u ghostroll@sda1.service" in found[-1].fix
+
+
+def test_a_link_socket_without_its_port_says_what_is_missing_and_what_to_do(settings: Settings, programs: Path) -> None:
+    install(programs, "systemctl", unit("ghostroll-link.socket", "failed", sub="failed"))
+    (finding,) = system.units(settings)
+    assert (finding.verdict, finding.exit_code) == ("failed", 3)
+    assert "another program has its port" in finding.text
+    assert "ss -ltnp" in finding.fix
+    assert list(system.units(replace(settings, short_links=False))) == []
 
 
 def test_the_own_stores_unit_is_not_missed_where_a_bucket_is_set(bucket_settings: Settings, programs: Path) -> None:
@@ -473,6 +494,96 @@ def test_a_user_without_the_group_is_told_which(settings: Settings, pi: Path, mo
 
 
 # Cards
+
+
+# The panel's code
+
+
+@pytest.fixture
+def links(settings: Settings) -> Path:
+    directory = settings.db_path.parent / "links"
+    directory.mkdir()
+    return directory
+
+
+@pytest.mark.parametrize(
+    ("panel", "verdict", "words"),
+    [
+        ("phat-black", "warning", "No code"),
+        ("spectra73", "ok", "The code is the full link"),
+        ("none", "ok", "no code is shown"),
+    ],
+)
+def test_before_there_is_a_share_a_likely_link_is_tried_on_the_panel(
+    settings: Settings, panel: str, verdict: str, words: str
+) -> None:
+    (finding,) = of("panel-code", panel_code.findings(replace(settings, panel=panel)))
+    assert (finding.verdict, words in finding.text) == (verdict, True)
+
+
+def test_a_panel_that_is_looked_for_has_the_size_of_what_the_display_drew(settings: Settings) -> None:
+    drawn = Image.new("P", (212, 104))
+    drawn.putpalette([255, 255, 255, 0, 0, 0])
+    drawn.save(settings.status_image_path)
+    (finding,) = of("panel-code", panel_code.findings(settings))
+    assert "212x104" in finding.text
+
+
+@pytest.mark.parametrize("endpoint", [None, "https://s3.example.com"])
+def test_a_likely_link_is_as_long_as_one_that_boto3_signs(settings: Settings, endpoint: str | None) -> None:
+    style = Config(signature_version="s3v4", s3={"addressing_style": "path" if endpoint else "virtual"})
+    region = "eu-north-1"
+    client = boto3.client(
+        "s3",
+        region_name=region,
+        endpoint_url=endpoint or f"https://s3.{region}.amazonaws.com",
+        aws_access_key_id="AKIAIOSFODNN7EXAMPLE",
+        aws_secret_access_key="secret",
+        config=style,
+    )
+    key = "sessions/shoot-2026-11-24_181203_417000/index.html"
+    signed = client.generate_presigned_url("get_object", {"Bucket": "my-galleries", "Key": key}, ExpiresIn=604_800)
+    client.close()
+    ours = replace(settings, s3_bucket="my-galleries", s3_region=region, s3_endpoint_url=endpoint)
+    assert len(panel_code.likely_link(ours)) == len(signed)
+
+
+@pytest.mark.usefixtures("links")
+def test_short_links_that_nobody_serves_are_told_with_their_unit(settings: Settings) -> None:
+    here = replace(settings, short_link_host="127.0.0.1", short_link_port=9)
+    (finding,) = of("short-link", panel_code.findings(here))
+    assert (finding.verdict, "ghostroll-link.socket" in finding.fix) == ("warning", True)
+
+
+def test_short_links_that_the_server_serves_are_well_before_there_is_a_share(settings: Settings, links: Path) -> None:
+    with serving(links) as link:
+        here = replace(settings, panel="phat-black", short_link_host=link.host, short_link_port=link.port)
+        found = list(panel_code.findings(here))
+    assert verdicts(found) == [("short-link", "ok"), ("panel-code", "ok")]
+    assert "The code is the short link" in found[1].text
+
+
+@pytest.mark.usefixtures("links")
+def test_another_program_at_the_short_links_port_is_told(settings: Settings) -> None:
+    class Another(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(200)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with HTTPServer(("127.0.0.1", 0), Another) as another:
+        thread = threading.Thread(target=another.handle_request)
+        thread.start()
+        here = replace(settings, short_link_host="127.0.0.1", short_link_port=another.server_port)
+        (finding,) = of("short-link", panel_code.findings(here))
+        thread.join()
+    assert (finding.verdict, "another program" in finding.text) == ("warning", True)
+
+
+@pytest.mark.parametrize("where", ["off", "not installed"])
+def test_where_no_short_links_are_offered_that_is_said_and_is_well(settings: Settings, where: str) -> None:
+    (finding,) = of("short-link", panel_code.findings(replace(settings, short_links=where != "off")))
+    assert finding.verdict == "ok"
 
 
 def test_a_card_of_another_label_is_told_what_to_set(settings: Settings, card: "CardBuilder", tmp_path: Path) -> None:
