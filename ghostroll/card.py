@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ghostroll.errors import CardFailed, VolumeNotFound
+from ghostroll.errors import CardFailed, CardUnreadable, VolumeNotFound
 from ghostroll.log import printable
 from ghostroll.media import MEDIA_ROOTS, CardFile, is_housekeeping, kind_of, reading_key
 
@@ -173,7 +173,7 @@ def scan(volume: Volume) -> Scan:
     if volume.damage:
         unreadable.append(Unreadable("", f"the card is damaged: {volume.damage}"))
         if not files:
-            raise CardFailed(f"The card cannot be read: {volume.damage}", hint="Try it in the camera; don't format it.")
+            raise CardUnreadable(f"The card cannot be read: {volume.damage}")
     return Scan(tuple(sorted(files, key=reading_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
 
 

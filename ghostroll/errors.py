@@ -7,6 +7,7 @@
     ├── DiskFailed            73  the disk cannot take what has to be saved
     │   └── DiskFull              there is no room on it
     ├── CardFailed            74  the card went away while it was read
+    │   ├── CardUnreadable        it is there, but its filesystem makes no sense
     │   └── CardEjected           its owner wanted it back before it was read to its end
     ├── NotSharedYet          75  saved on disk; sharing has to wait
     │   ├── StoreUnreachable      the network or the store is away
@@ -81,6 +82,12 @@ class CardFailed(GhostrollError):
 
     exit_code = 74
     default_hint = "Plug the card in again; what was already saved is not read twice."
+
+
+class CardUnreadable(CardFailed):
+    """The card is there, but its filesystem makes no sense: damaged, or no card's at all."""
+
+    default_hint = "Try it in the camera; don't format it."
 
 
 class CardEjected(CardFailed):

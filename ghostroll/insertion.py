@@ -7,7 +7,7 @@ from pathlib import Path
 from ghostroll import card, slots
 from ghostroll.begin import check_places
 from ghostroll.card import Volume
-from ghostroll.errors import CardFailed, CardRejected, VolumeNotFound, on_disk
+from ghostroll.errors import CardFailed, CardRejected, CardUnreadable, VolumeNotFound, on_disk
 from ghostroll.log import printable
 from ghostroll.pipeline import run_pipeline
 from ghostroll.requests import Requests
@@ -15,7 +15,6 @@ from ghostroll.run import Run, Summary
 from ghostroll.slot import Slot
 
 _TAKEN_OUT = "The card was taken out or changed before it was read."
-_UNREADABLE_HINT = "Try it in the camera; don't format it."
 
 
 def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash: bool = False) -> Summary:
@@ -42,7 +41,7 @@ def _volume(run: Run, requests: Requests, device: str, medium: str | None) -> Vo
     except VolumeNotFound as error:
         if damage is None:
             raise
-        raise CardFailed(f"The card cannot be read: {damage}", hint=_UNREADABLE_HINT) from error
+        raise CardUnreadable(f"The card cannot be read: {damage}") from error
     label = card.label_of(root)
     run.record.change_card(label=printable(label) or None)
     _check_listing(root)
@@ -50,7 +49,7 @@ def _volume(run: Run, requests: Requests, device: str, medium: str | None) -> Vo
         volume = replace(card.find_volume(root), damage=damage)
     except VolumeNotFound as error:
         if damage:
-            raise CardFailed(f"The card cannot be read: {damage}", hint=_UNREADABLE_HINT) from error
+            raise CardUnreadable(f"The card cannot be read: {damage}") from error
         raise CardRejected(
             f"There is no DCIM folder on {_named(label)}: it is not a camera's.",
             hint="Only what is in a camera's folders is taken. Nothing on it was changed.",
@@ -73,7 +72,7 @@ def _check_listing(root: Path) -> None:
         os.listdir(root)  # noqa: PTH208 - only whether it succeeds counts
         is_mounted = root.is_mount()
     except OSError as error:
-        raise CardFailed(f"The card cannot be read: {error.strerror}.", hint=_UNREADABLE_HINT) from error
+        raise CardUnreadable(f"The card cannot be read: {error.strerror}.") from error
     if not is_mounted:
         raise CardFailed(_TAKEN_OUT)
 

@@ -4,7 +4,15 @@ import time
 from datetime import datetime
 
 from ghostroll.card import Scan, Volume
-from ghostroll.errors import CardEjected, CardFailed, GhostrollError, Interrupted, NotSharedYet, VolumeNotFound
+from ghostroll.errors import (
+    CardEjected,
+    CardFailed,
+    CardUnreadable,
+    GhostrollError,
+    Interrupted,
+    NotSharedYet,
+    VolumeNotFound,
+)
 from ghostroll.log import logger, printable
 from ghostroll.plan import Plan
 from ghostroll.run import Failure, Run, Summary
@@ -75,7 +83,11 @@ def card_released(run: Run, saved: int, verified: int) -> None:
 
 def card_gone(run: Run, error: CardFailed) -> None:
     """The card went before it was read to its end."""
-    state = CardState.EJECTED if isinstance(error, CardEjected) else CardState.REMOVED
+    state = CardState.REMOVED
+    if isinstance(error, CardEjected):
+        state = CardState.EJECTED
+    elif isinstance(error, CardUnreadable):
+        state = CardState.REJECTED
     run.record.change_card(state=state, reason=str(error))
 
 

@@ -16,7 +16,7 @@ def ask(pi: Installed, way: str) -> None:
     if way == "command":
         pi.asks("eject")
     else:
-        pi.machine.hold_button(BUTTON_LINE, seconds=0.5)
+        pi.machine.hold_button(BUTTON_LINE, seconds=0.1)
 
 
 def is_mounted(pi: Installed) -> bool:

@@ -78,3 +78,41 @@ def test_links_are_removed_and_never_followed(helper: Helper) -> None:
     assert helper.called() == ["poweroff"]
     assert list(helper.requests.iterdir()) == []
     assert (precious / "kept").is_dir()
+
+
+def note(helper: Helper, kind: str, text: str) -> Path:
+    file = helper.root / "run" / "notes" / f"sda1.{kind}"
+    file.write_text(f"{text}\n")
+    return file
+
+
+@pytest.mark.parametrize(("named", "is_done"), [("7", True), ("", True), ("8", False), ("7 8", False)])
+def test_a_release_is_for_the_card_that_it_names(helper: Helper, named: str, is_done: bool) -> None:
+    note(helper, "mounted", "7")
+    (helper.requests / "release-sda1").write_text(named)
+    assert ("stop ghostroll-card@sda1.service" in helper.called()) == is_done
+    assert list(helper.requests.iterdir()) == []
+
+
+def test_a_release_that_is_no_file_is_for_whatever_card_is_there_and_read_from_nowhere(helper: Helper) -> None:
+    note(helper, "mounted", "7")
+    precious = helper.root / "precious"
+    precious.write_text("8")
+    (helper.requests / "release-sda1").symlink_to(precious)
+    os.mkfifo(helper.requests / "release-sdb1")  # nobody ever writes into it
+    assert helper.called() == ["stop ghostroll-card@sda1.service", "stop ghostroll-card@sdb1.service"]
+    assert precious.read_text() == "8"
+
+
+@pytest.mark.parametrize(
+    ("told", "is_asked"),
+    [("ActiveState=activating", True), ("ActiveState=inactive\\nJob=42", True), ("ActiveState=inactive", False)],
+)
+def test_an_eject_of_a_card_that_is_just_being_mounted_waits_for_its_run(
+    helper: Helper, told: str, is_asked: bool
+) -> None:
+    note(helper, "seen", "7")
+    helper.says("systemctl", f'#!/bin/sh\nprintf "{told}\\n"\n')
+    (helper.requests / "eject-sda1").touch()
+    helper.called()
+    assert (helper.root / "run/notes/sda1.eject").read_text() == ("asked\n" if is_asked else "ejected\n")
