@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ghostroll import durable
-from ghostroll.errors import UsageError
-from ghostroll.status import State, Status, read, rfc3339
+from ghostroll.errors import EX_BUG, UsageError
+from ghostroll.status import CardStatus, State, Status, read, rfc3339
 
 # status.json is rewritten at most twice a second.
 INTERVAL_SECONDS = 0.5
@@ -111,7 +111,7 @@ class Board:
             record = json.loads((self._directory / f"{run_id}.json").read_text())
         except (OSError, ValueError, RecursionError):
             return None
-        return record if _makes_sense(record) else None
+        return _completed(record) if _makes_sense(record) else None
 
     def _is_alive(self, run_id: str) -> bool:
         try:
@@ -174,7 +174,18 @@ def _makes_sense(record: Any) -> bool:
         and record.get("state") in list(State)
         and isinstance(record.get("updated_at"), str)
         and isinstance(record.get("card"), dict)
+        and isinstance(record.get("message", ""), str)
+        and isinstance(record.get("error"), dict | None)
     )
+
+
+def _completed(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with every field: another version of the program may have written it."""
+    whole = asdict(Status()) | record
+    whole["card"] = asdict(CardStatus()) | record["card"]
+    if record.get("error") is not None:
+        whole["error"] = {"code": EX_BUG, "message": "", "hint": ""} | record["error"]
+    return whole
 
 
 def current(path: Path) -> dict[str, Any]:

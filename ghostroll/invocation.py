@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,13 +20,22 @@ from ghostroll.catalog import Catalog
 from ghostroll.claim import can_be_finished, is_busy
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
-from ghostroll.errors import DiskFull, GhostrollError, NotSharedYet, disk_error, on_disk
+from ghostroll.errors import (
+    ConfigurationError,
+    DiskFailed,
+    DiskFull,
+    GhostrollError,
+    NotSharedYet,
+    UsageError,
+    disk_error,
+    on_disk,
+)
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
 from ghostroll.run import Run, Summary
 from ghostroll.session import Session
-from ghostroll.status import Listener, State
+from ghostroll.status import Listener, Problem, State
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
@@ -168,12 +177,27 @@ class Invocation:
 @contextmanager
 def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -> Iterator[Invocation]:
     """Begin a command that works on sessions."""
+    run_ids: set[str] = set()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        catalog = stack.enter_context(Catalog(settings.db_path))
-        opener = StoreOpener(settings, asked=store_asked)
-        stack.callback(opener.close)
-        yield Invocation(settings, catalog, opener, stop, bar)
+        try:
+            catalog = stack.enter_context(Catalog(settings.db_path))
+            opener = StoreOpener(settings, asked=store_asked)
+            stack.callback(opener.close)
+            yield Invocation(settings, catalog, opener, stop, bar, run_ids)
+        except (ConfigurationError, DiskFailed) as error:
+            if not run_ids:
+                _show_why_nothing_begins(settings, error)
+            raise
+
+
+def _show_why_nothing_begins(settings: Settings, error: GhostrollError) -> None:
+    """Put on the status why there is no run, such as a damaged catalog: who has a panel alone learns it there."""
+    with suppress(OSError, UsageError):  # the log says it all the same
+        record = StatusRecord(settings.status_path, f"start-{secrets.token_hex(4)}", settings.base_dir)
+        problem = Problem(error.exit_code, str(error), error.hint)
+        record.change(state=State.ERROR, message=str(error), error=problem)
+        record.close()
 
 
 @contextmanager

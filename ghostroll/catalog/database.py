@@ -1,6 +1,7 @@
 """The SQLite file under the catalog: opened, guarded, and its errors told apart."""
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -15,6 +16,8 @@ from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull, Ghostroll
 from ghostroll.schema import VersionUnknown, migrate
 
 _BUSY_SECONDS = 30.0
+# What SQLite needs at least beside a database: one index of its journal (sqlite.org/walformat.html).
+_ROOM_BYTES = 32 << 10
 
 
 # SQLite's result codes (sqlite.org/rescode.html).
@@ -163,11 +166,20 @@ def _opened(path: Path) -> sqlite3.Connection:
         with _errors_told():
             return _made_ready(sqlite3.connect(path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False))
     except (GhostrollError, sqlite3.DatabaseError, OSError) as error:
+        if isinstance(error, DiskFailed) and _is_full(path.parent):  # SQLite may call that an "I/O error"
+            raise DiskFull(f"The catalog {path} cannot be used: there is no room left on its disk.") from error
         kind = type(error) if isinstance(error, GhostrollError) else ConfigurationError
         hint = error.hint if isinstance(error, GhostrollError) else "Check db_path and its rights."
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == _ERROR:  # such as a format that it doesn't know
             kind, hint = CatalogDamaged, CatalogDamaged.default_hint
         raise kind(f"The catalog {path} cannot be used: {error}", hint=hint) from error
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        return shutil.disk_usage(directory).free < _ROOM_BYTES
+    except OSError:
+        return False
 
 
 def _made_ready(db: sqlite3.Connection) -> sqlite3.Connection:

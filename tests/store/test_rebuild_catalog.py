@@ -79,6 +79,10 @@ def test_a_damaged_catalog_is_refused_by_all_and_comes_back_whole(owner: Applian
         assert ended.code == 78, command
         assert "damaged" in ended.err
         assert "`ghostroll catalog rebuild`" in ended.err
+        if command != ["sessions"]:  # a panel shows it, too
+            assert (owner.status["state"], owner.status["error"]["code"]) == ("error", 78), command
+            assert "`ghostroll catalog rebuild`" in owner.status["error"]["hint"]
+            (owner.base / "status.json").unlink()
     assert owner.database.read_bytes() == damaged
     ended = owner.call("catalog", "rebuild")
     assert ended.code == 0, ended.err

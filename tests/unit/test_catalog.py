@@ -192,6 +192,45 @@ def test_a_full_disk_is_told_as_such(one: Catalog) -> None:
     assert isinstance(fill(one), DiskFailed)
 
 
+FULL_FROM_THE_START = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from mounts import NotPossible, own_mounts, run
+from ghostroll.catalog import Catalog
+from ghostroll.errors import GhostrollError
+place = Path(sys.argv[2])
+try:
+    own_mounts()
+    run("mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place))
+except Exception:
+    sys.exit(5)
+if sys.argv[3] == "there":
+    Catalog(place / "ghostroll.db").close()
+try:
+    with (place / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 1024)
+except OSError:
+    pass
+try:
+    Catalog(place / "ghostroll.db")
+except GhostrollError as error:
+    print(error.exit_code, error, error.hint)
+"""
+
+
+@pytest.mark.parametrize("catalog_is", ["there", "to be made"])
+def test_a_disk_without_room_for_the_catalog_is_called_full_and_not_broken(tmp_path: Path, catalog_is: str) -> None:
+    faults = Path(__file__).parents[1] / "faults"
+    arguments = [sys.executable, "-c", FULL_FROM_THE_START, faults, tmp_path, catalog_is]
+    ended = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    if ended.returncode == 5:
+        pytest.skip("nothing can be mounted here")
+    assert ended.stdout.startswith(f"73 The catalog {tmp_path}/ghostroll.db cannot be used: there is no room"), ended
+    assert "Free some space" in ended.stdout
+
+
 def test_a_full_disk_costs_nothing_that_was_recorded_and_the_catalog_goes_on(one: Catalog) -> None:
     error = fill(one)
     assert "full" in str(error)

@@ -453,6 +453,17 @@ def test_a_record_that_makes_no_sense_is_passed_over(path: Path, content: str) -
         record.close()
 
 
+@pytest.mark.parametrize("error", [None, {}, {"code": 73}])
+@pytest.mark.usefixtures("quick")
+def test_the_record_of_another_version_is_shown_with_every_field(path: Path, error: dict[str, Any] | None) -> None:
+    finish(path, "run-a", state=State.DONE)
+    for old in (path.parent / "status.d").glob("*.json"):
+        old.write_text(json.dumps({"state": "done", "updated_at": "2026-01-01T00:00:00Z", "card": {}, "error": error}))
+    now = board.current(path)
+    validate(json.loads(json.dumps(now)))
+    assert now["state"] == "done"
+
+
 @pytest.mark.usefixtures("quick")
 def test_a_run_that_ended_by_a_bug_is_not_shown_at_work_for_ever(path: Path) -> None:
     finish(path, "run-a", state=State.RUNNING, message="Reading the card: keep it in.")
