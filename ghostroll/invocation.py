@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ghostroll import pipeline, story
+from ghostroll import board, pipeline, story
 from ghostroll.bar import Bar
 from ghostroll.begin import session_of
 from ghostroll.catalog import Catalog
@@ -145,11 +145,11 @@ class Invocation:
     run_ids: set[str] = field(default_factory=set)
 
     @contextmanager
-    def run(self) -> Iterator[Run]:
+    def run(self, name: str = "run") -> Iterator[Run]:
         """Begin a run with a status record of its own, to which systemd and a terminal listen."""
         with ExitStack() as stack:
             notifier = Notifier()
-            record = self.record(stack, f"run-{secrets.token_hex(4)}", notifier)
+            record = self.record(stack, f"{name}-{secrets.token_hex(4)}", notifier)
             stop = self.stop.child()
             stack.callback(self.stop.let_go, stop)
             try:
@@ -241,7 +241,7 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
         session = session_of(invocation.settings, row.session_id)
         if is_busy(session) or not can_be_finished(invocation.catalog, session):
             continue  # whoever works on it finishes it; or it goes on when its card comes back
-        with invocation.run() as run:
+        with invocation.run(board.FINISHING) as run:
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):

@@ -96,6 +96,7 @@ class Database:
         self._lock = threading.RLock()
         self._path = place if isinstance(place, Path) else None
         self._db = _opened(place) if isinstance(place, Path) else place
+        self._file = _file_at(self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -111,6 +112,7 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, _errors_told():
+            self._require_file()
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -119,6 +121,15 @@ class Database:
                 if self._db.in_transaction:  # SQLite itself rolls back after some errors
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _require_file(self) -> None:
+        """Raise CatalogDamaged where the open file is not the one under its name: what goes into it is lost."""
+        if _file_at(self._path) != self._file:
+            raise CatalogDamaged(
+                f"{self._name} was deleted or replaced while GhostRoll was at work.",
+                hint="The photos on the disk stay as they are. Start GhostRoll again (systemctl restart ghostroll);"
+                " `ghostroll catalog rebuild` takes in what the new catalog does not know.",
+            )
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock, _errors_told():
@@ -146,6 +157,7 @@ class Database:
         if self._path is None:
             yield self._db
             return
+        self._require_file()
         with _errors_told(), closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
             db.execute("BEGIN")
             yield db
@@ -173,6 +185,15 @@ def _opened(path: Path) -> sqlite3.Connection:
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == _ERROR:  # such as a format that it doesn't know
             kind, hint = CatalogDamaged, CatalogDamaged.default_hint
         raise kind(f"The catalog {path} cannot be used: {error}", hint=hint) from error
+
+
+def _file_at(path: Path | None) -> tuple[int, int] | None:
+    """Return which file has this name now: device and inode; None for none."""
+    try:
+        facts = path.stat() if path else None
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino) if facts else None
 
 
 def _is_full(directory: Path) -> bool:

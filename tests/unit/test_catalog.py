@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghostroll import schema
-from ghostroll.catalog import Catalog
+from ghostroll.catalog import Catalog, CatalogDamaged
 from ghostroll.errors import ConfigurationError, DiskFailed
 from ghostroll.media import Kind
 from ghostroll.rows import Derivative, Original, Remembered, RenderState, SavedFile, SessionState, Shot
@@ -190,6 +191,30 @@ def fill(catalog: Catalog) -> Exception:
 
 def test_a_full_disk_is_told_as_such(one: Catalog) -> None:
     assert isinstance(fill(one), DiskFailed)
+
+
+def take_away(path: Path) -> None:
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+
+
+def put_another_in_place(path: Path) -> None:
+    take_away(path)
+    Catalog(path).close()
+
+
+@pytest.mark.parametrize("change", [take_away, put_another_in_place])
+def test_a_catalog_that_was_taken_away_while_it_was_open_is_noticed(
+    one: Catalog, change: Callable[[Path], None]
+) -> None:
+    path = one._path
+    assert path is not None
+    change(path)
+    with pytest.raises(CatalogDamaged, match="deleted or replaced"):
+        one.record_saved("one", "uuid:1", [saved()])
+    with pytest.raises(CatalogDamaged, match="deleted or replaced"), one.snapshot():
+        pass
+    assert path.exists() == (change is put_another_in_place), "no empty one takes its place unasked"
 
 
 FULL_FROM_THE_START = """
