@@ -9,18 +9,20 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from ghostroll import durable
-from ghostroll.errors import UsageError
-from ghostroll.status import State, Status, read, rfc3339
+from ghostroll.errors import EX_BUG, UsageError
+from ghostroll.status import CardState, CardStatus, State, Status, read, rfc3339
 
 # status.json is rewritten at most twice a second.
 INTERVAL_SECONDS = 0.5
 INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
+# What the ids of runs begin with that finish earlier sessions.
+FINISHING = "resume"
 # The most urgent first: what an owner must see, whatever else goes on.
 _URGENCY = (State.ERROR, State.RUNNING, State.WAITING, State.INTERRUPTED, State.DONE, State.IDLE)
 _FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
@@ -48,12 +50,15 @@ class Board:
             os.close(fd)
 
     def register(self, run_id: str) -> int:
-        """Announce a live run; a run that starts while no other is active begins with a clean board."""
+        """Announce a live run; a run that starts while no other is active begins with a clean board.
+
+        One that finishes earlier sessions leaves there what was said of a card that was saved and shared.
+        """
         with self._locked():
             self._clear_left_overs()
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
             if not active and not run_id.startswith("watch"):
-                self._drop_finished()
+                self._drop_finished(keep_cards=run_id.startswith(FINISHING))
             fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -65,7 +70,8 @@ class Board:
     def _clear_left_overs(self) -> None:
         """Remove what a crash left half written: who writes here holds the lock."""
         for left in self._directory.glob(".*.tmp"):
-            left.unlink(missing_ok=True)
+            with suppress(OSError):  # what cannot be removed is in nobody's way
+                left.unlink(missing_ok=True)
 
     def retire(self, run_id: str, fd: int) -> None:
         """Release a run's sign of life; its record stays, unless it only ever waited. It may raise OSError."""
@@ -127,7 +133,7 @@ class Board:
             record = json.loads((self._directory / f"{run_id}.json").read_text())
         except (OSError, ValueError, RecursionError):
             return None
-        return record if _makes_sense(record) else None
+        return _completed(record) if _makes_sense(record) else None
 
     def _is_alive(self, run_id: str) -> bool:
         try:
@@ -139,9 +145,11 @@ class Board:
             return True
         return False
 
-    def _drop_finished(self, states: tuple[State, ...] = tuple(State)) -> None:
+    def _drop_finished(self, states: tuple[State, ...] = tuple(State), *, keep_cards: bool = False) -> None:
         for run_id in self._records():
             record = self._read(run_id)
+            if record and keep_cards and (record["state"], record["card"]["state"]) == (State.DONE, CardState.SAFE):
+                continue
             if not self._is_alive(run_id) and (record is None or record["state"] in states):
                 (self._directory / f"{run_id}.json").unlink(missing_ok=True)
                 (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
@@ -166,7 +174,8 @@ class Board:
         if not records:
             return asdict(Status(updated_at=rfc3339(time.time()))) | {"runs": []}
         records.sort(key=lambda record: record["updated_at"], reverse=True)
-        records.sort(key=lambda record: _URGENCY.index(record["state"]))
+        # Of two as urgent, the one with a card: somebody waits for it, and for an earlier session's end nobody does.
+        records.sort(key=lambda record: (_URGENCY.index(record["state"]), record["card"]["state"] == CardState.NONE))
         runs = [record for record in records if record["state"] != State.IDLE]
         return records[0] | {"runs": runs if len(runs) > 1 else []}
 
@@ -190,7 +199,18 @@ def _makes_sense(record: Any) -> bool:
         and record.get("state") in list(State)
         and isinstance(record.get("updated_at"), str)
         and isinstance(record.get("card"), dict)
+        and isinstance(record.get("message", ""), str)
+        and isinstance(record.get("error"), dict | None)
     )
+
+
+def _completed(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record with every field: another version of the program may have written it."""
+    whole = asdict(Status()) | record
+    whole["card"] = asdict(CardStatus()) | record["card"]
+    if record.get("error") is not None:
+        whole["error"] = {"code": EX_BUG, "message": "", "hint": ""} | record["error"]
+    return whole
 
 
 def current(path: Path) -> dict[str, Any]:

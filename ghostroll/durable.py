@@ -5,12 +5,12 @@ is on the medium before the function that writes it has returned. A temporary fi
 crash; its owner removes it at the next start.
 """
 
-import contextlib
 import ctypes
 import hashlib
 import os
 import secrets
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +18,10 @@ CHUNK_BYTES = 1 << 20
 
 # Filesystems that live in memory: reading back from them says nothing about a disk.
 _MEMORY_FILESYSTEMS = frozenset(("tmpfs", "ramfs", "devtmpfs", "rootfs"))
+_MEMORY_DEVICES = ("/dev/zram", "/dev/ram")
+# A Raspberry Pi whose system is set to be read-only (raspi-config's "overlay file system") writes to memory. Where the
+# layer that takes what is written cannot be seen any more, the kernel's command line has one of these.
+_BOOTS_INTO_MEMORY = ("boot=overlay", "overlayroot=tmpfs")
 # From here on one flush of the whole filesystem is cheaper than one of each file (measured: 400 small
 # files 175 ms against 427 ms).
 _SYNCFS_FROM_FILES = 3
@@ -121,21 +125,50 @@ def drop_from_cache(fd: int) -> None:
 
 def is_memory_filesystem(path: Path) -> bool:
     """Tell whether `path` lies on a filesystem that a power cut empties."""
-    return _filesystem_types().get(path.stat().st_dev, "") in _MEMORY_FILESYSTEMS
+    directory = path if path.is_dir() else path.parent  # an overlay gives its files other device numbers
+    return _is_in_memory(directory.stat().st_dev, _mounts(_text_of("/proc/self/mountinfo")))
 
 
-def _filesystem_types() -> dict[int, str]:
-    """Return filesystem types by device number: proc_pid_mountinfo(5), fields 3 and the first after " - "."""
-    types = {}
-    with (
-        contextlib.suppress(OSError),
-        Path("/proc/self/mountinfo").open(errors="replace") as lines,
-    ):
-        for line in lines:
-            before, _, after = line.partition(" - ")
-            major, _, minor = before.split()[2].partition(":")
-            types[os.makedev(int(major), int(minor))] = after.split()[0]
-    return types
+@dataclass(frozen=True, slots=True)
+class _Mount:
+    device: int
+    place: str
+    kind: str
+    source: str
+    upper: str  # of an overlay: the directory that takes what is written
+
+
+def _mounts(mountinfo: str) -> list[_Mount]:
+    """Return what is mounted: proc_pid_mountinfo(5), fields 3, 5 and the three after " - "."""
+    mounts = []
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        place = before.split()
+        kind, source, options = after.split(" ", 2)
+        major, _, minor = place[2].partition(":")
+        upper = next((each[9:] for each in options.split(",") if each.startswith("upperdir=")), "")
+        mounts.append(_Mount(os.makedev(int(major), int(minor)), place[4], kind, source, upper))
+    return mounts
+
+
+def _is_in_memory(device: int, mounts: list[_Mount]) -> bool:
+    mount = next((each for each in mounts if each.device == device), None)
+    if mount is None:
+        return False
+    if mount.kind != "overlay":
+        return mount.kind in _MEMORY_FILESYSTEMS or mount.source.startswith(_MEMORY_DEVICES)
+    below = [each for each in mounts if f"{mount.upper}/".startswith(f"{each.place.rstrip('/')}/")]
+    holder = max(below, key=lambda each: len(each.place), default=mount)
+    if holder.device == device:  # it cannot be seen from here
+        return any(word in _text_of("/proc/cmdline").split() for word in _BOOTS_INTO_MEMORY)
+    return _is_in_memory(holder.device, [each for each in mounts if each.device != device])
+
+
+def _text_of(path: str) -> str:
+    try:
+        return Path(path).read_text(errors="replace")
+    except OSError:  # no Linux, or not for a service to see
+        return ""
 
 
 def _flush(path: Path) -> None:

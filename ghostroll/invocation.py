@@ -6,14 +6,14 @@ import shutil
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ghostroll import pipeline, signing, story
+from ghostroll import board, pipeline, signing, story
 from ghostroll.bar import Bar
 from ghostroll.begin import session_of
 from ghostroll.catalog import Catalog
@@ -21,11 +21,14 @@ from ghostroll.claim import can_be_finished, is_busy
 from ghostroll.config import Settings
 from ghostroll.embedded import EmbeddedStore
 from ghostroll.errors import (
+    ConfigurationError,
+    DiskFailed,
     DiskFull,
     GhostrollError,
     Interrupted,
     NotSharedYet,
     StoreUnreachable,
+    UsageError,
     disk_error,
     on_disk,
 )
@@ -34,7 +37,7 @@ from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
 from ghostroll.run import Run, Summary
 from ghostroll.session import Session
-from ghostroll.status import Listener, State
+from ghostroll.status import Listener, Problem, State
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
@@ -144,11 +147,11 @@ class Invocation:
     run_ids: set[str] = field(default_factory=set)
 
     @contextmanager
-    def run(self) -> Iterator[Run]:
+    def run(self, name: str = "run") -> Iterator[Run]:
         """Begin a run with a status record of its own, to which systemd and a terminal listen."""
         with ExitStack() as stack:
             notifier = Notifier()
-            record = self.record(stack, f"run-{secrets.token_hex(4)}", notifier)
+            record = self.record(stack, f"{name}-{secrets.token_hex(4)}", notifier)
             stop = self.stop.child()
             stack.callback(self.stop.let_go, stop)
             try:
@@ -176,12 +179,27 @@ class Invocation:
 @contextmanager
 def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -> Iterator[Invocation]:
     """Begin a command that works on sessions."""
+    run_ids: set[str] = set()
     with ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
-        catalog = stack.enter_context(Catalog(settings.db_path))
-        opener = StoreOpener(settings, asked=store_asked)
-        stack.callback(opener.close)
-        yield Invocation(settings, catalog, opener, stop, bar)
+        try:
+            catalog = stack.enter_context(Catalog(settings.db_path))
+            opener = StoreOpener(settings, asked=store_asked)
+            stack.callback(opener.close)
+            yield Invocation(settings, catalog, opener, stop, bar, run_ids)
+        except (ConfigurationError, DiskFailed) as error:
+            if not run_ids:
+                _show_why_nothing_begins(settings, error)
+            raise
+
+
+def _show_why_nothing_begins(settings: Settings, error: GhostrollError) -> None:
+    """Put on the status why there is no run, such as a damaged catalog: who has a panel alone learns it there."""
+    with suppress(OSError, UsageError):  # the log says it all the same
+        record = StatusRecord(settings.status_path, f"start-{secrets.token_hex(4)}", settings.base_dir)
+        problem = Problem(error.exit_code, str(error), error.hint)
+        record.change(state=State.ERROR, message=str(error), error=problem)
+        record.close()
 
 
 @contextmanager
@@ -225,7 +243,7 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
         session = session_of(invocation.settings, row.session_id)
         if is_busy(session) or not can_be_finished(invocation.catalog, session):
             continue  # whoever works on it finishes it; or it goes on when its card comes back
-        with invocation.run() as run:
+        with invocation.run(board.FINISHING) as run:
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):

@@ -1,6 +1,7 @@
 """The SQLite file under the catalog: opened, guarded, and its errors told apart."""
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -15,6 +16,8 @@ from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull, Ghostroll
 from ghostroll.schema import VersionUnknown, migrate
 
 _BUSY_SECONDS = 30.0
+# What SQLite needs at least beside a database: one index of its journal (sqlite.org/walformat.html).
+_ROOM_BYTES = 32 << 10
 
 
 # SQLite's result codes (sqlite.org/rescode.html).
@@ -93,6 +96,7 @@ class Database:
         self._lock = threading.RLock()
         self._path = place if isinstance(place, Path) else None
         self._db = _opened(place) if isinstance(place, Path) else place
+        self._file = _file_at(self._path)
 
     def close(self) -> None:
         """Close the file."""
@@ -108,6 +112,7 @@ class Database:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, _errors_told():
+            self._require_file()
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -116,6 +121,15 @@ class Database:
                 if self._db.in_transaction:  # SQLite itself rolls back after some errors
                     self._db.execute("ROLLBACK")
                 raise
+
+    def _require_file(self) -> None:
+        """Raise CatalogDamaged where the open file is not the one under its name: what goes into it is lost."""
+        if _file_at(self._path) != self._file:
+            raise CatalogDamaged(
+                f"{self._name} was deleted or replaced while GhostRoll was at work.",
+                hint="The photos on the disk stay as they are. Start GhostRoll again (systemctl restart ghostroll);"
+                " `ghostroll catalog rebuild` takes in what the new catalog does not know.",
+            )
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock, _errors_told():
@@ -143,6 +157,7 @@ class Database:
         if self._path is None:
             yield self._db
             return
+        self._require_file()
         with _errors_told(), closing(sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None)) as db:
             db.execute("BEGIN")
             yield db
@@ -163,11 +178,29 @@ def _opened(path: Path) -> sqlite3.Connection:
         with _errors_told():
             return _made_ready(sqlite3.connect(path, _BUSY_SECONDS, isolation_level=None, check_same_thread=False))
     except (GhostrollError, sqlite3.DatabaseError, OSError) as error:
+        if isinstance(error, DiskFailed) and _is_full(path.parent):  # SQLite may call that an "I/O error"
+            raise DiskFull(f"The catalog {path} cannot be used: there is no room left on its disk.") from error
         kind = type(error) if isinstance(error, GhostrollError) else ConfigurationError
         hint = error.hint if isinstance(error, GhostrollError) else "Check db_path and its rights."
         if getattr(error, "sqlite_errorcode", 0) & 0xFF == _ERROR:  # such as a format that it doesn't know
             kind, hint = CatalogDamaged, CatalogDamaged.default_hint
         raise kind(f"The catalog {path} cannot be used: {error}", hint=hint) from error
+
+
+def _file_at(path: Path | None) -> tuple[int, int] | None:
+    """Return which file has this name now: device and inode; None for none."""
+    try:
+        facts = path.stat() if path else None
+    except OSError:
+        return None
+    return (facts.st_dev, facts.st_ino) if facts else None
+
+
+def _is_full(directory: Path) -> bool:
+    try:
+        return shutil.disk_usage(directory).free < _ROOM_BYTES
+    except OSError:
+        return False
 
 
 def _made_ready(db: sqlite3.Connection) -> sqlite3.Connection:

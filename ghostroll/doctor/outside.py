@@ -9,7 +9,9 @@ from types import MappingProxyType
 _ANSWER_SECONDS = 8
 
 
-def answer_of(name: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({})) -> str | None:
+def answer_of(
+    name: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({}), seconds: int = _ANSWER_SECONDS
+) -> str | None:
     """Return what a program prints; None where there is no such program, or it has nothing to say here."""
     program = shutil.which(name)
     if program is None:
@@ -20,7 +22,7 @@ def answer_of(name: str, *arguments: str, environment: Mapping[str, str] = Mappi
             env={**os.environ, "LC_ALL": "C", **environment},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=_ANSWER_SECONDS,
+            timeout=seconds,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

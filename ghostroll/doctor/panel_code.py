@@ -21,6 +21,8 @@ from ghostroll.shortlink import offer
 
 # The program that knows the panels, installed beside this one.
 _DISPLAY = Path(sys.executable).with_name("ghostroll-display")
+# It loads Pillow from a Pi's microSD card; the whole check has 20 s.
+_DISPLAY_SECONDS = 15
 _SHORT, _CODE = "short-link", "panel-code"
 _USUAL_REGION = "eu-central-1"
 _SOCKET = "`sudo systemctl enable --now ghostroll-link.socket`"
@@ -102,7 +104,7 @@ def _code(settings: Settings, link: str, short_url: str, display: Path) -> Findi
         "GHOSTROLL_PANEL_SIZE": f"{size[0]}x{size[1]}" if size else "auto",
         "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
     }
-    answer = answer_of(str(display), "--code-for", link, short_url, environment=environment)
+    answer = answer_of(str(display), "--code-for", link, short_url, environment=environment, seconds=_DISPLAY_SECONDS)
     if answer is None:
         return warning(_CODE, "Which code the panel shows could not be found out.", f"`{display} --once` tells why.")
     told = json.loads(answer)

@@ -2,7 +2,7 @@
 
 A test module names the faults that it makes in a module-level tuple of literals, `FAULTS`, so that they can be read
 without running it. A test records what it measured with `Ledger.record`. With `--table` the rows that were recorded
-take the place of the older ones of the same fault; the others stay.
+take the place of the older ones of the same fault; the others stay, and the line that tells how they were measured.
 """
 
 import ast
@@ -76,7 +76,10 @@ class Ledger:
         if not self.rows:
             return
         text = document.read_text()
-        rows = {row.fault: row for row in table(text)} | self.rows
+        older = {row.fault: row for row in table(text)}
+        rows = older | self.rows
+        if older.keys() - self.rows.keys() and (line := first_line(text)):  # how the rows that stay were measured
+            header = f"{line}\n{header} Only then: {', '.join(fault for fault in declared() if fault in self.rows)}."
         lines = [f"| {' | '.join(COLUMNS)} |", "| --- | --- | ---: | ---: | --- |"]
         lines += [rows[fault].text() for fault in declared() if fault in rows]
         before, after = text.split(BEGIN)[0], text.split(END)[1]
@@ -88,6 +91,11 @@ def table(text: str) -> list[Row]:
     lines = text.split(BEGIN)[1].split(END, maxsplit=1)[0].splitlines()
     cells = [line for line in lines if line.startswith("|")]
     return [Row.parse(line) for line in cells[2:]]
+
+
+def first_line(text: str) -> str:
+    """Return the line above the table that tells how all of it was measured; "" where there is none."""
+    return text.split(BEGIN)[1].split("|", maxsplit=1)[0].strip().partition("\n")[0]
 
 
 def header(points: int, seed: int, directory: Path) -> str:

@@ -13,7 +13,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import Appliance, connected, get, lasting, make_card, objects, save_noise, save_photo, sha256, wait_until
+from helpers import (
+    Appliance,
+    connected,
+    get,
+    lasting,
+    make_card,
+    objects,
+    save_noise,
+    save_photo,
+    sha256,
+    tree,
+    wait_until,
+)
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -79,6 +91,10 @@ def test_a_damaged_catalog_is_refused_by_all_and_comes_back_whole(owner: Applian
         assert ended.code == 78, command
         assert "damaged" in ended.err
         assert "`ghostroll catalog rebuild`" in ended.err
+        if command != ["sessions"]:  # a panel shows it, too
+            assert (owner.status["state"], owner.status["error"]["code"]) == ("error", 78), command
+            assert "`ghostroll catalog rebuild`" in owner.status["error"]["hint"]
+            (owner.base / "status.json").unlink()
     assert owner.database.read_bytes() == damaged
     ended = owner.call("catalog", "rebuild")
     assert ended.code == 0, ended.err
@@ -86,6 +102,27 @@ def test_a_damaged_catalog_is_refused_by_all_and_comes_back_whole(owner: Applian
     assert rows(owner) == before
     (aside,) = owner.database.parent.glob("ghostroll.db.damaged-*")
     assert aside.read_bytes() == damaged
+
+
+def test_a_catalog_deleted_under_a_run_ends_it_in_good_order(served: "Served", tmp_path: Path) -> None:
+    owner = connected(tmp_path / "owner", served, GHOSTROLL_S3_PREFIX_ROOT=f"{tmp_path.name}/")
+    card = make_card(tmp_path / "card", range(40, 60))
+    child = owner.start("run", "--volume", str(card), "--json")
+    wait_until(lambda: owner.count("ingested_files") or child.poll() is not None)
+    for file in owner.database.parent.glob("ghostroll.db*"):
+        file.unlink()
+    ended = owner.end(child)
+    assert ended.code == 78, ended.err
+    assert owner.status["error"]["code"] == 78
+    assert "deleted or replaced" in owner.status["error"]["message"]
+    assert not owner.database.exists()
+    assert owner.call("run", "--volume", str(card), "--json").code == 0
+    assert owner.status["card"]["safe_to_format"]
+    assert owner.call("catalog", "rebuild").code == 0
+    assert owner.call("resume").code == 0
+    assert {digest for each in owner.sessions() for digest in tree(each / "originals").values()} == set(
+        tree(card).values()
+    )
 
 
 def test_after_a_lost_catalog_nothing_is_new_and_the_old_links_are_shown(owner: Appliance, served: "Served") -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ghostroll import schema
-from ghostroll.catalog import Catalog
+from ghostroll.catalog import Catalog, CatalogDamaged
 from ghostroll.errors import ConfigurationError, DiskFailed
 from ghostroll.media import Kind
 from ghostroll.rows import Derivative, Original, Remembered, RenderState, SavedFile, SessionState, Shot
@@ -190,6 +191,69 @@ def fill(catalog: Catalog) -> Exception:
 
 def test_a_full_disk_is_told_as_such(one: Catalog) -> None:
     assert isinstance(fill(one), DiskFailed)
+
+
+def take_away(path: Path) -> None:
+    for file in path.parent.glob(f"{path.name}*"):
+        file.unlink()
+
+
+def put_another_in_place(path: Path) -> None:
+    take_away(path)
+    Catalog(path).close()
+
+
+@pytest.mark.parametrize("change", [take_away, put_another_in_place])
+def test_a_catalog_that_was_taken_away_while_it_was_open_is_noticed(
+    one: Catalog, change: Callable[[Path], None]
+) -> None:
+    path = one._path
+    assert path is not None
+    change(path)
+    with pytest.raises(CatalogDamaged, match="deleted or replaced"):
+        one.record_saved("one", "uuid:1", [saved()])
+    with pytest.raises(CatalogDamaged, match="deleted or replaced"), one.snapshot():
+        pass
+    assert path.exists() == (change is put_another_in_place), "no empty one takes its place unasked"
+
+
+FULL_FROM_THE_START = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from mounts import NotPossible, own_mounts, run
+from ghostroll.catalog import Catalog
+from ghostroll.errors import GhostrollError
+place = Path(sys.argv[2])
+try:
+    own_mounts()
+    run("mount", "-t", "tmpfs", "-o", "size=256k", "none", str(place))
+except Exception:
+    sys.exit(5)
+if sys.argv[3] == "there":
+    Catalog(place / "ghostroll.db").close()
+try:
+    with (place / "filler").open("wb", buffering=0) as filler:
+        while True:
+            filler.write(b"x" * 1024)
+except OSError:
+    pass
+try:
+    Catalog(place / "ghostroll.db")
+except GhostrollError as error:
+    print(error.exit_code, error, error.hint)
+"""
+
+
+@pytest.mark.parametrize("catalog_is", ["there", "to be made"])
+def test_a_disk_without_room_for_the_catalog_is_called_full_and_not_broken(tmp_path: Path, catalog_is: str) -> None:
+    faults = Path(__file__).parents[1] / "faults"
+    arguments = [sys.executable, "-c", FULL_FROM_THE_START, faults, tmp_path, catalog_is]
+    ended = subprocess.run(arguments, check=False, capture_output=True, text=True)
+    if ended.returncode == 5:
+        pytest.skip("nothing can be mounted here")
+    assert ended.stdout.startswith(f"73 The catalog {tmp_path}/ghostroll.db cannot be used: there is no room"), ended
+    assert "Free some space" in ended.stdout
 
 
 def test_a_full_disk_costs_nothing_that_was_recorded_and_the_catalog_goes_on(one: Catalog) -> None:

@@ -178,6 +178,75 @@ def test_a_filesystem_in_memory_is_told_from_a_disk(tmp_path: Path) -> None:
         file.unlink()
 
 
+OVERLAY = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from mounts import NotPossible, own_mounts, run
+from ghostroll import durable
+place = Path(sys.argv[2])
+try:
+    own_mounts()
+except NotPossible:
+    sys.exit(5)
+for layers in ("memory", "disk"):
+    for name in ("lower", "upper", "merged"):
+        (place / layers / name).mkdir(parents=True)
+run("mount", "-t", "tmpfs", "none", str(place / "memory/upper"))
+for layers in ("memory", "disk"):
+    here = place / layers
+    for name in ("changes", "work"):
+        (here / "upper" / name).mkdir()
+    options = f"lowerdir={here}/lower,upperdir={here}/upper/changes,workdir={here}/upper/work"
+    run("mount", "-t", "overlay", "overlay", "-o", options, str(here / "merged"))
+    file = here / "merged/file"
+    file.write_bytes(b"x")
+    print(layers, durable.is_memory_filesystem(here / "merged"), durable.sha256_from_disk(file)[1])
+"""
+
+
+def test_a_system_whose_changes_are_kept_in_memory_is_told_from_a_disk(tmp_path: Path) -> None:
+    """As of a Raspberry Pi whose "overlay file system" is switched on: all that is saved there is gone at its end."""
+    if filesystem_of(tmp_path) in ("tmpfs", "ramfs", "overlayfs"):
+        pytest.skip("the tests' own disk is none")
+    faults = Path(__file__).parents[1] / "faults"
+    ended = subprocess.run(
+        [sys.executable, "-c", OVERLAY, faults, tmp_path], check=False, capture_output=True, text=True
+    )
+    if ended.returncode == 5 or "mount" in ended.stderr:
+        pytest.skip("nothing can be mounted here")
+    assert ended.stdout.splitlines() == ["memory True False", "disk False True"], ended.stderr
+
+
+ROOT = (
+    "22 1 0:20 / / rw,noatime shared:1 - overlay overlay rw,lowerdir=/lower,upperdir={upper},workdir=/upper/work\n"
+    "23 22 0:21 / /media/root-rw rw shared:2 - tmpfs tmpfs-root rw\n"
+    "24 22 179:2 / /media/root-ro ro shared:3 - ext4 /dev/mmcblk0p2 ro\n"
+    "25 22 8:1 / /mnt/ssd rw shared:4 - ext4 /dev/sda1 rw\n"
+    "26 22 254:0 / /var/log rw shared:5 - ext4 /dev/zram0 rw\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("upper", "command_line", "in_memory"),
+    [
+        ("/media/root-rw/overlay", "quiet", True),
+        ("/upper/data", "boot=overlay quiet", True),  # out of sight since the system has started
+        ("/upper/data", "overlayroot=tmpfs:recurse=0 overlayroot=tmpfs", True),
+        ("/upper/data", "quiet", False),  # as of a container
+        ("/mnt/ssd/changes", "boot=overlay quiet", False),
+    ],
+)
+def test_where_an_overlay_keeps_its_changes_decides(
+    monkeypatch: pytest.MonkeyPatch, upper: str, command_line: str, *, in_memory: bool
+) -> None:
+    monkeypatch.setattr(durable, "_text_of", {"/proc/cmdline": command_line}.__getitem__)
+    mounts = durable._mounts(ROOT.format(upper=upper))
+    assert durable._is_in_memory(os.makedev(0, 20), mounts) == in_memory
+    assert not durable._is_in_memory(os.makedev(8, 1), mounts)
+    assert durable._is_in_memory(os.makedev(254, 0), mounts)
+
+
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 40])
 def test_files_move_to_their_final_names(tmp_path: Path, number: int) -> None:
     pairs = [(tmp_path / f"t{n}", tmp_path / "a" / str(n % 3) / f"f{n}") for n in range(number)]

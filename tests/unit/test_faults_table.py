@@ -40,8 +40,21 @@ def test_what_was_measured_takes_the_place_of_older_figures_of_the_same_fault(do
     ]
     lines = document.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("Before.", "After.")
-    assert "Newer." in lines
-    assert "Older." not in lines
+    assert lines[lines.index("Older.") + 1] == f"Newer. Only then: {second}."
+
+
+def test_what_was_all_measured_again_is_told_as_one(document: Path) -> None:
+    for line in ("Older.", "Newer."):
+        kept = Ledger()
+        for fault in declared():
+            kept.record(fault=fault, how="so", times=1, survived=1, owner_sees="nothing")
+        kept.write(line, document)
+    assert "Newer." in document.read_text().splitlines()
+    assert "Older." not in document.read_text()
+
+
+def test_a_program_was_killed_at_two_hundred_points_or_more() -> None:
+    assert sum(row.times for row in table(DOCUMENT.read_text()) if row.fault.startswith("`kill -9` of ")) >= 200
 
 
 def test_a_fault_that_no_test_declares_is_refused() -> None:

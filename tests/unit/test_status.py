@@ -352,6 +352,25 @@ def test_of_two_runs_in_the_same_state_the_later_one_is_shown(path: Path) -> Non
         record.close()
 
 
+@pytest.mark.usefixtures("quick")
+def test_the_end_of_an_earlier_session_does_not_hide_a_card_that_was_saved(path: Path) -> None:
+    finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
+    earlier = start(path, "resume-a", state=State.RUNNING, message="Finishing an earlier session.")
+    eventually(path, message="Finishing an earlier session.")
+    earlier.change(state=State.DONE, message="Done with it.")
+    earlier.close()
+    assert eventually(path, message="The card.")["card"]["state"] == "safe"
+    assert [run["message"] for run in shown(path)["runs"]] == ["The card.", "Done with it."]
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.ERROR])
+@pytest.mark.usefixtures("quick")
+def test_what_kept_a_card_from_being_shared_is_over_once_its_session_is_finished(path: Path, state: State) -> None:
+    finish(path, "run-card", state=state, message="Not shared.", card=CardStatus(state=CardState.SAFE))
+    finish(path, "resume-a", state=State.DONE, message="Shared.")
+    assert eventually(path, message="Shared.")["runs"] == []
+
+
 @pytest.mark.usefixtures("quick", "killed")
 def test_a_run_that_is_killed_is_shown_as_interrupted_to_the_next(path: Path) -> None:
     watch = start(path, "watch", state=State.IDLE, message="Waiting.")
@@ -451,6 +470,17 @@ def test_a_record_that_makes_no_sense_is_passed_over(path: Path, content: str) -
     finally:
         (path.parent / "status.d" / "run-other.json").unlink(missing_ok=True)
         record.close()
+
+
+@pytest.mark.parametrize("error", [None, {}, {"code": 73}])
+@pytest.mark.usefixtures("quick")
+def test_the_record_of_another_version_is_shown_with_every_field(path: Path, error: dict[str, Any] | None) -> None:
+    finish(path, "run-a", state=State.DONE)
+    for old in (path.parent / "status.d").glob("*.json"):
+        old.write_text(json.dumps({"state": "done", "updated_at": "2026-01-01T00:00:00Z", "card": {}, "error": error}))
+    now = board.current(path)
+    validate(json.loads(json.dumps(now)))
+    assert now["state"] == "done"
 
 
 @pytest.mark.usefixtures("quick")
