@@ -148,7 +148,7 @@ class Board:
     def _drop_finished(self, states: tuple[State, ...] = tuple(State), *, keep_cards: bool = False) -> None:
         for run_id in self._records():
             record = self._read(run_id)
-            if record and keep_cards and (record["state"], record["card"]["state"]) == (State.DONE, CardState.SAFE):
+            if keep_cards and record and record["state"] == State.DONE and record["card"]["state"] != CardState.NONE:
                 continue
             if not self._is_alive(run_id) and (record is None or record["state"] in states):
                 (self._directory / f"{run_id}.json").unlink(missing_ok=True)
