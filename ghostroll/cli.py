@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from ghostroll import __version__, commands, config, doctor, log
+from ghostroll import __version__, commands, config, doctor, log, showing
 from ghostroll.errors import EX_BUG, GhostrollError
 from ghostroll.log import logger
 
@@ -119,16 +119,16 @@ def parser() -> argparse.ArgumentParser:
     share.add_argument("session", metavar="SESSION", help="its id, as `ghostroll sessions` lists it")
     eject = add("eject", commands.eject, "release a card, so that it may be pulled")
     eject.add_argument("device", metavar="DEVICE", nargs="?", help="such as sda1; default: every card")
-    add("sessions", commands.sessions, "list the sessions", json=True)
+    add("sessions", showing.sessions, "list the sessions", json=True)
     verify = add("verify", commands.verify_sessions, "read the saved files again and compare them", json=True)
     verify.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all")
     # Of the setting `panel` there is no flag here: the word draws it.
-    status = add("status", commands.status, "show the current status", options=_common_options(without="panel"))
+    status = add("status", showing.status, "show the current status", options=_common_options(without="panel"))
     status.set_defaults(panel=None)
     form = status.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON document on stdout")
     form.add_argument("--panel", action="store_true", dest="draws_panel", help="draw the panel's frame in the terminal")
-    add("config", commands.show_config, "show the effective settings and where each came from", json=True)
+    add("config", showing.show_config, "show the effective settings and where each came from", json=True)
     demo = add("demo", commands.demo, "do the main job on a sample card, with the embedded store")
     demo.add_argument("--card", metavar="DIR", help="a real card in place of the sample")
     demo.add_argument("--once", action="store_true", help="end after the link was printed")

@@ -145,6 +145,7 @@ class Invocation:
     stop: Stop
     bar: bool = False
     run_ids: set[str] = field(default_factory=set)
+    _records: list[StatusRecord] = field(default_factory=list)  # of the runs that have not ended
 
     @contextmanager
     def run(self, name: str = "run") -> Iterator[Run]:
@@ -172,8 +173,15 @@ class Invocation:
             record = StatusRecord(self.settings.status_path, run_id, self.settings.base_dir, tuple(listeners))
         except OSError as error:
             raise disk_error(error) from error
+        self._records.append(record)
+        stack.callback(self._records.remove, record)
         stack.callback(record.close)
         return record
+
+    def leave_runs(self) -> None:
+        """Write the last word of runs that did not come to it in time: they were interrupted."""
+        for record in list(self._records):
+            record.close()
 
 
 @contextmanager

@@ -33,6 +33,7 @@ class StatusRecord:
         self._dirty = threading.Event()
         self._closed = threading.Event()
         self._has_failed = False
+        self._is_closing = False
         self._alive = self._board.register(run_id)
         self._ticker = threading.Thread(target=self._tick, name="status", daemon=True)
         self._ticker.start()
@@ -75,8 +76,10 @@ class StatusRecord:
 
     def close(self) -> None:
         """Write the last word and end. Who ends at work, without one, was interrupted."""
-        if self._closed.is_set():
-            return
+        with self._lock:
+            if self._is_closing:
+                return
+            self._is_closing = True
         if self.status.state is State.RUNNING:
             self.change(state=State.INTERRUPTED, message=INTERRUPTED_MESSAGE)
         self._closed.set()

@@ -107,10 +107,19 @@ def _publish_in_order(
     if has_zip and publish.upload_zip(session, run.catalog, store, got_through):
         run.record.add(uploaded=1)
     shots = run.catalog.shots(session.session_id, uploaded_to=store.identity)
-    open_gallery(run, session, store, shots, session.share_zip.stat().st_size if has_zip else None)
+    zip_bytes = session.share_zip.stat().st_size if has_zip else None
+    open_gallery(run, session, store, shots, zip_bytes=zip_bytes, got_through=got_through)
 
 
-def open_gallery(run: Run, session: Session, store: "Store", shots: list[Shot], zip_bytes: int | None) -> None:
+def open_gallery(
+    run: Run,
+    session: Session,
+    store: "Store",
+    shots: list[Shot],
+    *,
+    zip_bytes: int | None,
+    got_through: Callable[[], None],
+) -> None:
     """Make the page of these pictures, upload it, try its link and show that; all of it is in the store.
 
     Where the session's directory is gone, nothing is written there. Raises OSError besides what the store raises.
@@ -134,6 +143,7 @@ def open_gallery(run: Run, session: Session, store: "Store", shots: list[Shot], 
         publish.keep_page(session, page)
     packed = publish.upload_page(session, run.catalog, store, page)
     run.record.add(uploaded=1)
+    got_through()
     url = run.link or presign(session.page_key)
     publish.try_link(store, url, packed)
     if run.link is None:

@@ -20,7 +20,7 @@ from ghostroll.run import Run, Summary
 from ghostroll.session import Session
 from ghostroll.shortlink import offer
 from ghostroll.status import THUMBNAILS_MOST, Problem, State, Step
-from ghostroll.upload import Patience
+from ghostroll.upload import Furthest, Patience
 
 if TYPE_CHECKING:
     from ghostroll.store import Store
@@ -73,7 +73,8 @@ def _sign(run: Run, session: Session, row: SessionRow) -> None:
     run.record.change(state=State.RUNNING, step=Step.PUBLISH, message=_MESSAGE, url=row.url, expires_at=row.expires_utc)
     patience = Patience(run.give_up_seconds, run.stop, lambda error: _tell_waiting(run, error), run.alive)
     patience.begin()
-    shots = _attended(run, patience, lambda: patience.keep_trying(lambda: _open(run, session, row)))
+    furthest = Furthest(patience.made_progress)
+    shots = _attended(run, patience, lambda: patience.keep_trying(lambda: _open(run, session, row, furthest)))
     if session.directory.is_dir():
         with on_disk():
             close_books(run.catalog, session, state=row.state)
@@ -94,16 +95,18 @@ def _attended(run: Run, patience: Patience, work: Callable[[], list[Shot]]) -> l
     while not done.done():
         if run.stop.wait(_POLL_SECONDS):
             raise Interrupted("Interrupted. The earlier link stays as it was.", hint="Ask again for a new one.")
-        if patience.is_over:
+        if patience.is_over and run.link is None:  # a link that works is not given up for what comes after it
             raise StoreUnreachable("The store does not answer.", hint=_AGAIN)
     return done.result()
 
 
-def _open(run: Run, session: Session, row: SessionRow) -> list[Shot]:
+def _open(run: Run, session: Session, row: SessionRow, furthest: Furthest) -> list[Shot]:
+    furthest.begin()
     store = run.open_store()
     shots, zip_bytes = _in_store(run, session, row, store)
+    furthest.step()
     with on_disk():
-        sharing.open_gallery(run, session, store, shots, zip_bytes)
+        sharing.open_gallery(run, session, store, shots, zip_bytes=zip_bytes, got_through=furthest.step)
     store.settle()
     return shots
 

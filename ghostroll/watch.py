@@ -66,6 +66,7 @@ class Watch:
             deadline = time.monotonic() + _STOP_SECONDS
             for run in self._runs:
                 run.join(max(0.0, deadline - time.monotonic()))
+            self.invocation.leave_runs()
         logger.info("Stopped watching.")
 
     def _look(self, record: StatusRecord, upkeep: Upkeep) -> None:

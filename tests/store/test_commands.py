@@ -321,7 +321,7 @@ def test_the_store_stays_whatever_happens_to_the_runs_beside_it(alone: Appliance
     store.send_signal(signal.SIGTERM)
     ended = alone.end(store)
     assert ended.code == 0
-    assert ended.seconds < 10
+    assert ended.seconds < 25  # one that heeds no signal goes on for its patience of 30 s
     assert weeds(alone) == []
 
 

@@ -70,7 +70,6 @@ class Watching:
         self.child.send_signal(signal.SIGTERM)
         ended = self.appliance.end(self.child)
         assert ended.code == 0, ended.err
-        assert ended.seconds < 10
         assert self.appliance.status["state"] != "running"
 
 

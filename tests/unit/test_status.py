@@ -518,3 +518,20 @@ def test_what_a_crash_left_half_written_is_removed_by_the_next_run(path: Path) -
     left.write_text('{"version"')
     finish(path, "run-b", state=State.DONE)
     assert not left.exists()
+
+
+@pytest.mark.usefixtures("quick")
+def test_whoever_closes_a_record_first_has_the_last_word(path: Path) -> None:
+    """As when `watch` ends before one of its runs does."""
+    record = start(path, "run-a", state=State.RUNNING, message="At work.")
+    eventually(path, state="running")
+    closers = [threading.Thread(target=record.close) for _ in range(4)]
+    for closer in closers:
+        closer.start()
+    for closer in closers:
+        closer.join()
+    assert shown(path)["state"] == "interrupted"
+    record.change(message="Still at work.")
+    record.close()
+    assert shown(path)["message"] == board.INTERRUPTED_MESSAGE
+    assert not list((path.parent / "status.d").glob("run-*.lock"))
