@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,7 +55,8 @@ def build(target: Path) -> None:
     unfinished = target.with_suffix(".unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir()
-    subprocess.run(["bash", str(RECIPE / "build.sh"), str(unfinished)], check=True)
+    environment = {**os.environ, "PYTHON": sys.executable}
+    subprocess.run(["bash", str(RECIPE / "build.sh"), str(unfinished)], check=True, env=environment)
     unfinished.rename(target)
 
 

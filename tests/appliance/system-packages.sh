@@ -22,6 +22,9 @@ need ssh openssh-client
 need make make
 need gcc-12 gcc-12
 need bc bc
+need systemctl systemd
+# What Debian's prebuilt tools for kernel modules are linked with.
+ldconfig -p | grep -q 'libelf\.so\.1 ' || packages="$packages libelf1"
 [ -n "$packages" ] || exit 0
 
 if ! command -v apt-get > /dev/null 2>&1 || [ "$(id -u)" -ne 0 ]; then

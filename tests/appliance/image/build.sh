@@ -2,6 +2,7 @@
 # Build the machine that the appliance tests run in: a small Debian with its own kernel, as close to Raspberry Pi OS
 # Lite as a PC comes, ssh for the tests, and the kernel's simulated GPIO lines.
 #   build.sh DIRECTORY      writes disk.qcow2, vmlinuz, initrd.gz and id_ed25519 there. As root, on Debian 12.
+#   PYTHON                  one that has pip
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 out=$(realpath "$1")
@@ -97,7 +98,7 @@ guest() {
 
 # Raspberry Pi OS has these from its own packages; Debian's lgpio came after bookworm.
 gpio_libraries() {
-    python3 -m pip --quiet --disable-pip-version-check download --dest "$work/wheels" --only-binary=:all: \
+    "${PYTHON:-python3}" -m pip --quiet --disable-pip-version-check download --dest "$work/wheels" --only-binary=:all: \
         --python-version 3.11 --platform manylinux_2_34_x86_64 --platform manylinux2014_x86_64 --platform any \
         'gpiozero>=2' 'lgpio>=0.2.2.0'
     local wheel
