@@ -8,7 +8,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -23,8 +23,11 @@ INTERVAL_SECONDS = 0.5
 INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
 # What the ids of runs begin with that finish earlier sessions.
 FINISHING = "resume"
+# … and of those that sign a link anew: what waits or went wrong is not over with that.
+SIGNING = "sign"
 # The most urgent first: what an owner must see, whatever else goes on.
 _URGENCY = (State.ERROR, State.RUNNING, State.WAITING, State.INTERRUPTED, State.DONE, State.IDLE)
+_WITH_CARD = tuple(state for state in CardState if state is not CardState.NONE)
 _FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
 
 
@@ -58,7 +61,8 @@ class Board:
             self._clear_left_overs()
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
             if not active and not run_id.startswith("watch"):
-                self._drop_finished(keep_cards=run_id.startswith(FINISHING))
+                keep = _WITH_CARD if run_id.startswith(FINISHING) else ()
+                self._drop_finished((State.DONE,) if run_id.startswith(SIGNING) else tuple(State), keep_cards=keep)
             fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -97,26 +101,28 @@ class Board:
                     return
             time.sleep(wait)
 
-    def amend(self, run_id: str, record: dict[str, Any] | None) -> None:
-        """Replace the record of a run that has ended, or remove it; a run that lives speaks for itself."""
+    def amend(self, run_id: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Change the last word of a run that has ended, or remove it; a run that lives speaks for itself."""
         with self._locked():
             file = self._directory / f"{run_id}.json"
-            if self._is_alive(run_id) or not file.exists():
+            record = self._read(run_id)
+            if record is None or self._is_alive(run_id):
                 return
-            if record is None:
+            changed = change(self._spoken_for(run_id, record))
+            if changed is None:
                 file.unlink()
             else:
-                durable.write_lightly(file, json.dumps(record), by_way_of=self._directory)
+                durable.write_lightly(file, json.dumps(changed), by_way_of=self._directory)
 
     def is_over(self, run_id: str) -> bool:
         """Tell whether the process of a run has ended, with a last word or without."""
         with self._locked():
             return not self._is_alive(run_id)
 
-    def clear_finished(self, states: tuple[State, ...]) -> None:
-        """Remove the records of runs that have ended in one of these states."""
+    def clear_finished(self, states: tuple[State, ...], *, keep_inserted: bool = False) -> None:
+        """Remove the records of runs that have ended in one of these states; not of a card that waits in its reader."""
         with self._locked():
-            self._drop_finished(states)
+            self._drop_finished(states, keep_cards=(CardState.SAFE,) if keep_inserted else ())
 
     def _seconds_to_wait(self) -> float:
         try:
@@ -145,10 +151,10 @@ class Board:
             return True
         return False
 
-    def _drop_finished(self, states: tuple[State, ...] = tuple(State), *, keep_cards: bool = False) -> None:
+    def _drop_finished(self, states: tuple[State, ...], *, keep_cards: tuple[CardState, ...] = ()) -> None:
         for run_id in self._records():
             record = self._read(run_id)
-            if keep_cards and record and record["state"] == State.DONE and record["card"]["state"] != CardState.NONE:
+            if record and record["state"] == State.DONE and record["card"]["state"] in keep_cards:
                 continue
             if not self._is_alive(run_id) and (record is None or record["state"] in states):
                 (self._directory / f"{run_id}.json").unlink(missing_ok=True)

@@ -18,11 +18,11 @@ from ghostroll.begin import check_places, session_of
 from ghostroll.catalog import Catalog
 from ghostroll.config import Effective
 from ghostroll.embedded import serve
-from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, on_disk, worst_exit_code
+from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, VolumeNotFound, on_disk, worst_exit_code
 from ghostroll.invocation import Invocation, begun, finished, signed_anew, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
 from ghostroll.lost import refuse_unknown, require_base, warn_of_unknown
-from ghostroll.requests import Requests
+from ghostroll.requests import Requests, withdraw
 from ghostroll.reread import Reader
 from ghostroll.rows import SessionRow
 from ghostroll.run import Run, Summary
@@ -134,10 +134,13 @@ def share(options: argparse.Namespace, effective: Effective) -> int:
 def eject(options: argparse.Namespace, effective: Effective) -> int:
     """Release one card or all, and say when they may be pulled."""
     requests = Requests(effective.settings.status_path.parent)
+    asked = options.device.removeprefix("/dev/") if options.device else None
+    if asked and requests.are_heard and asked not in requests.devices():
+        raise VolumeNotFound(f"There is no card in {options.device}.", hint="`ghostroll eject` releases every card.")
     with on_disk():
-        requests.eject(options.device)
+        request = requests.eject(asked)
     in_readers = [device for device in requests.devices() if requests.is_present(device) or requests.is_ejected(device)]
-    waiting = [options.device.removeprefix("/dev/")] if options.device else in_readers
+    waiting = [asked] if asked else in_readers
     if not waiting:
         print("There is no card to eject.")
     until = time.monotonic() + _EJECT_SECONDS
@@ -146,6 +149,8 @@ def eject(options: argparse.Namespace, effective: Effective) -> int:
             print(f"Safe to remove: the card in {device}.")
             waiting.remove(device)
         time.sleep(_EJECT_POLL_SECONDS)
+    if waiting and withdraw(request):
+        raise UsageError("Nobody heard it.", hint="`ghostroll doctor` tells whether ghostroll-eject.path runs.")
     for device in waiting:
         print(
             f"The card in {device} is being read: it is released after the current file. Ask again to have it at once."

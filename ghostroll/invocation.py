@@ -261,7 +261,7 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
 def signed_anew(invocation: Invocation, rows: Iterable[SessionRow | None]) -> Iterator[tuple[Run, Summary]]:
     """Sign shares anew, one by one; None stands for a share that nobody made yet."""
     for row in rows:
-        with invocation.run() as run:
+        with invocation.run(board.SIGNING) as run:
             summary = signing.sign_anew(run, row)
         yield run, summary
         if any(isinstance(problem, StoreUnreachable | Interrupted) for problem in run.problems):

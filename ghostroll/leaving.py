@@ -3,6 +3,7 @@
 The run is over and tells nothing more; the steady loop looks at the readers in its place.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -44,11 +45,11 @@ class Leaving:
         seen = requests.seen_medium(device)
         is_same = self._media.setdefault(run_id, seen) == seen
         if is_same and requests.is_ejected(device):
-            self.record.amend(run_id, _with_card(told, CardState.EJECTED))
+            self.record.amend(run_id, _put(CardState.EJECTED))
         elif not is_same or not requests.is_present(device):
             # A card that is not to be taken is no problem any more.
             is_over = told["card"]["state"] == CardState.REJECTED
-            self.record.amend(run_id, None if is_over else _with_card(told, CardState.REMOVED))
+            self.record.amend(run_id, (lambda _: None) if is_over else _put(CardState.REMOVED))
 
     def _tell_of_idle_readers(self, requests: Requests) -> None:
         """A card may be ejected that no record on the board is about."""
@@ -57,5 +58,5 @@ class Leaving:
             self.record.change(card=CardStatus(state=CardState.EJECTED) if ejected else CardStatus())
 
 
-def _with_card(told: dict[str, Any], state: CardState) -> dict[str, Any]:
-    return told | {"card": told["card"] | {"state": state}}
+def _put(state: CardState) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    return lambda told: told | {"card": told["card"] | {"state": state}}

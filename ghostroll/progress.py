@@ -60,11 +60,11 @@ class Progress:
             )
         saved = f"Safe to remove: {self.run.verdict} " if self.run.verdict else ""
         if rendering:
-            return Step.PROCESS, f"{saved}{status.counts.processed} pictures made ready."
+            return Step.PROCESS, f"{saved}{_counted(status.counts.processed, 'picture')} made ready."
         if self.waiting_for_store is not None:
             return Step.UPLOAD, f"{saved}Waiting to share. {self.waiting_for_store}"
-        sent = status.counts.uploaded
-        return Step.UPLOAD, f"{saved}Sending the pictures{f': {sent} files sent' if sent else ''}."
+        sent = f": {_counted(status.counts.uploaded, 'file')} sent" if status.counts.uploaded else ""
+        return Step.UPLOAD, f"{saved}Sending the pictures{sent}."
 
     def _done(self) -> float:
         status = self.run.record.status
@@ -82,3 +82,7 @@ class Progress:
         if done < _LEAST_PROGRESS or elapsed < _LEAST_SECONDS:
             return None
         return round(elapsed / done * (1 - done))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

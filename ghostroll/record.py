@@ -89,16 +89,16 @@ class StatusRecord:
         with self._unless_the_disk_fails():
             self._board.retire(self._run_id, self._alive)
 
-    def clear_finished(self, *states: State) -> None:
+    def clear_finished(self, *states: State, keep_inserted: bool = False) -> None:
         """Take the records of runs that have ended in one of these states off the board."""
         with self._unless_the_disk_fails():
-            self._board.clear_finished(states)
+            self._board.clear_finished(states, keep_inserted=keep_inserted)
         self._dirty.set()
 
-    def amend(self, run_id: str, record: dict[str, Any] | None) -> None:
-        """Replace the record of another run, one that has ended, or take it off the board."""
+    def amend(self, run_id: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
+        """Change the record of another run, one that has ended, or take it off the board."""
         with self._unless_the_disk_fails():
-            self._board.amend(run_id, record)
+            self._board.amend(run_id, change)
         self._dirty.set()
 
     def _tick(self) -> None:

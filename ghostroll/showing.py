@@ -73,9 +73,9 @@ def status(options: argparse.Namespace, effective: Effective) -> int:
     print(f"{now['state']}: {now['message'] or 'nothing happened yet'}")
     about = now["card"]
     if about["label"]:
-        print(
-            f"Card {about['label']}: {about['saved']} of {about['files']} files saved{_SAID.get(about['state'], '')}."
-        )
+        is_partly_saved = about["state"] == CardState.SAFE and about["saved"] < about["files"]
+        said = "; it may be taken out" if is_partly_saved else _SAID.get(about["state"], "")
+        print(f"Card {about['label']}: {about['saved']} of {about['files']} files saved{said}.")
     if about["safe_to_format"]:
         print("Every file on it has a verified copy: safe to format.")
     elif about["state"] == CardState.SAFE and about["reason"]:

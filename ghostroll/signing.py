@@ -42,6 +42,8 @@ def sign_anew(run: Run, row: SessionRow | None) -> Summary:
         with _at_work_on(run, session):
             _sign(run, session, row)
     except GhostrollError as error:
+        if isinstance(error, StoreUnreachable):  # `resume` has nothing to do here
+            error.hint = _AGAIN
         run.report_problem(error)
         _show_what_was(run, error)
         return _summary(run, row, session)

@@ -52,7 +52,7 @@ class Watch:
             record = self.invocation.record(stack, "watch", notifier)
             self._idle(record)
             logger.info("Waiting for cards labelled %s.", self.invocation.settings.sd_label)
-            upkeep = Upkeep(self.invocation, lambda: self._shared(record))
+            upkeep = Upkeep(self.invocation, functools.partial(self._shared, record))
             others = Chronicle(self.invocation.settings.status_path, self.invocation.run_ids.__contains__)
             others.begin()
             leaving = Leaving(self.invocation.settings.status_path, record)
@@ -89,6 +89,8 @@ class Watch:
         def guarded() -> None:
             try:
                 work()
+            except GhostrollError as error:
+                logger.warning("%s %s", error, error.hint)
             except Exception:  # noqa: BLE001 - a bug in one run must not keep the next card from being saved
                 logger.exception("GhostRoll itself failed; it goes on watching.")
 
@@ -103,10 +105,10 @@ class Watch:
             told(run, lambda: pipeline.run_pipeline(run, volume))
         upkeep.card_done(run)
 
-    def _shared(self, record: StatusRecord) -> None:
+    def _shared(self, record: StatusRecord, *, keep_inserted: bool = False) -> None:
         """Show the newest link, unless a card has more to say."""
         if not self._served:
-            record.clear_finished(State.DONE)
+            record.clear_finished(State.DONE, keep_inserted=keep_inserted)
             self._idle(record)
 
     def _reject(self, record: StatusRecord, volume: Volume) -> None:

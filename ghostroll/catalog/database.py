@@ -133,6 +133,7 @@ class Database:
 
     def _rows(self, query: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock, _errors_told():
+            self._require_file()
             return self._db.execute(query, parameters).fetchall()
 
     # The file as a whole

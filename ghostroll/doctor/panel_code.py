@@ -106,7 +106,11 @@ def _code(settings: Settings, link: str, short_url: str, display: Path) -> Findi
     }
     answer = answer_of(str(display), "--code-for", link, short_url, environment=environment, seconds=_DISPLAY_SECONDS)
     if answer is None:
-        return warning(_CODE, "Which code the panel shows could not be found out.", f"`{display} --once` tells why.")
+        return warning(
+            _CODE,
+            "Which code the panel shows could not be found out.",
+            f"It may only be slow now: try again. Else `{display} --once` tells why.",
+        )
     told = json.loads(answer)
     text = f"On a panel of {told['size'][0]}x{told['size'][1]} pixels: {told['reason']}"
     if told["form"]:

@@ -77,7 +77,7 @@ def of(settings: Settings, catalog: Catalog, share: SessionRow | None) -> Offer:
         return Offer(reason=reason)
     url = expected(settings, publish(settings, catalog), share)
     if url is None:
-        return Offer(reason=NO_NETWORK if address(settings) is None else "it has no code.")
+        return Offer(reason=NO_NETWORK if address(settings) is None else "the session was deleted from the disk.")
     if reason := failing(url, share.url):
         return Offer(reason=reason)
     return Offer(url)

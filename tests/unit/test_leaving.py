@@ -1,6 +1,7 @@
 """What becomes of a card after its run: the steady loop sees it ejected or pulled, and the status says so."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ghostroll.board import Board
 from ghostroll.leaving import Leaving
 from ghostroll.record import StatusRecord
 from ghostroll.status import CardState, State
@@ -61,6 +63,36 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 @pytest.fixture
 def leaving(desk: Desk) -> Leaving:
     return Leaving(desk.root / "status.json", desk.record, desk.root / "block")
+
+
+def test_a_run_whose_card_is_gone_has_the_last_word_all_the_same(
+    desk: Desk, leaving: Leaving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
+    run.change(state=State.RUNNING, message="Sending.")
+    run.change_card(label="EOS", device="/dev/sda1", state=CardState.SAFE)
+    desk.put_in(8)
+    read = Board.records
+
+    def records_of_the_moment_before_it_ends(board: Board) -> dict[str, Any]:
+        records = read(board)
+        run.change(state=State.DONE, message="Shared.", url="https://example.com/")
+        run.close()
+        return records
+
+    wait_until_written(desk, "Sending.")
+    monkeypatch.setattr(Board, "records", records_of_the_moment_before_it_ends)
+    leaving.look()
+    told = desk.run()
+    assert told is not None
+    assert (told["state"], told["url"], told["card"]["state"]) == ("done", "https://example.com/", "removed")
+
+
+def wait_until_written(desk: Desk, message: str) -> None:
+    deadline = time.monotonic() + 30
+    while (desk.run() or {}).get("message") != message:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_a_card_that_stays_in_its_reader_stays_safe_to_remove(desk: Desk, leaving: Leaving) -> None:

@@ -363,6 +363,25 @@ def test_the_end_of_an_earlier_session_does_not_hide_a_card_that_was_saved(path:
     assert [run["message"] for run in shown(path)["runs"]] == ["The card.", "Done with it."]
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_card_in_its_reader_stays_shown_when_others_are_shared(path: Path) -> None:
+    watching = start(path, "watch", state=State.IDLE, message="Waiting.")
+    finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
+    watching.clear_finished(State.DONE, keep_inserted=True)
+    assert eventually(path, message="The card.")["card"]["state"] == "safe"
+    watching.clear_finished(State.DONE)
+    eventually(path, message="Waiting.")
+    watching.close()
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.ERROR, State.INTERRUPTED])
+@pytest.mark.usefixtures("quick")
+def test_what_waits_or_went_wrong_is_not_over_when_a_link_is_signed_anew(path: Path, state: State) -> None:
+    finish(path, "run-card", state=state, message="The card.")
+    finish(path, f"{board.SIGNING}-1", state=State.DONE, message="Signed.")
+    assert "The card." in [run["message"] for run in shown(path)["runs"]]
+
+
 @pytest.mark.parametrize("state", [State.WAITING, State.ERROR])
 @pytest.mark.usefixtures("quick")
 def test_what_kept_a_card_from_being_shared_is_over_once_its_session_is_finished(path: Path, state: State) -> None:
