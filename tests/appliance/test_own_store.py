@@ -12,6 +12,8 @@ try:
     print(urllib.request.urlopen(sys.argv[1], timeout=60).status)
 except urllib.error.HTTPError as error:
     print(error.code)
+except OSError:
+    print(0)  # nobody listens yet
 """
 
 
