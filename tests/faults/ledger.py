@@ -79,7 +79,8 @@ class Ledger:
         older = {row.fault: row for row in table(text)}
         rows = older | self.rows
         if older.keys() - self.rows.keys() and (line := first_line(text)):  # how the rows that stay were measured
-            header = f"{line}\n{header} Only then: {', '.join(fault for fault in declared() if fault in self.rows)}."
+            apart = ", ".join(fault for fault in declared() if fault in self.rows)
+            header = f"{line}\nMeasured apart from these: {apart}. {header}"
         lines = [f"| {' | '.join(COLUMNS)} |", "| --- | --- | ---: | ---: | --- |"]
         lines += [rows[fault].text() for fault in declared() if fault in rows]
         before, after = text.split(BEGIN)[0], text.split(END)[1]

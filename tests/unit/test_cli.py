@@ -254,6 +254,12 @@ def test_the_program_starts_light() -> None:
     assert sorted(heavy & set(loaded)) == []
 
 
+def test_a_device_without_a_card_has_none_to_eject(home: Path) -> None:
+    (home / "run/requests").mkdir(parents=True)
+    assert call("eject", "/dev/sdz9", "--status-path", str(home / "run/status.json")) == 66
+    assert list((home / "run/requests").iterdir()) == []
+
+
 def test_what_config_shows_can_be_a_configuration_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("config", "--mount-roots", "/a,/b", "--panel-size", "400x300", "--s3-bucket", "my-photos") == 0
     (home / "shown.toml").write_text(capsys.readouterr().out)

@@ -40,7 +40,7 @@ def test_what_was_measured_takes_the_place_of_older_figures_of_the_same_fault(do
     ]
     lines = document.read_text().splitlines()
     assert (lines[0], lines[-1]) == ("Before.", "After.")
-    assert lines[lines.index("Older.") + 1] == f"Newer. Only then: {second}."
+    assert lines[lines.index("Older.") + 1] == f"Measured apart from these: {second}. Newer."
 
 
 def test_what_was_all_measured_again_is_told_as_one(document: Path) -> None:
