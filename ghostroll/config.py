@@ -351,6 +351,6 @@ def _environment_values(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _unknown(key: str, where: str, known: Mapping[str, Any]) -> ConfigurationError:
-    near = difflib.get_close_matches(key, known, n=1)
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.8)
     meant = f" Did you mean {near[0]}?" if near else ""
     return ConfigurationError(f"Unknown setting {key!r} {where}.{meant}")
