@@ -203,6 +203,8 @@ def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -
 
 def _show_why_nothing_begins(settings: Settings, error: GhostrollError) -> None:
     """Put on the status why there is no run, such as a damaged catalog: who has a panel alone learns it there."""
+    if not settings.status_path.parent.is_dir():
+        return  # of a disk that is not mounted: a directory in its place would pass for the disk
     with suppress(OSError, UsageError):  # the log says it all the same
         record = StatusRecord(settings.status_path, f"start-{secrets.token_hex(4)}", settings.base_dir)
         problem = Problem(error.exit_code, str(error), error.hint)
