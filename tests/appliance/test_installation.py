@@ -100,5 +100,6 @@ def test_the_readme_s_way_from_a_flashed_card_to_a_link(
 def test_a_new_configuration_on_the_boot_partition_is_taken_at_the_next_boot(pi: Installed) -> None:
     pi.machine.run(f"sed 's/^panel.*/panel = \"none\"/' {CONFIGURATION} > {BOOT}/ghostroll.toml; sync")
     pi.machine.reboot()
-    assert 'panel = "none"' in pi.machine.run(f"cat {CONFIGURATION}")
-    assert pi.machine.says(f"ls {BOOT}/ghostroll.toml") == ""
+    # ssh is there before the unit has ended.
+    pi.wait_for("the new configuration", lambda: 'panel = "none"' in pi.machine.run(f"cat {CONFIGURATION}"))
+    pi.wait_for("a boot partition without it", lambda: pi.machine.says(f"ls {BOOT}/ghostroll.toml") == "")
