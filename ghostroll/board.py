@@ -55,14 +55,15 @@ class Board:
     def register(self, run_id: str) -> int:
         """Announce a live run; a run that starts while no other is active begins with a clean board.
 
-        One that finishes earlier sessions leaves there what was said of a card that was saved and shared.
+        One that finishes earlier sessions or signs a link leaves what was said of a card that was saved and shared.
         """
         with self._locked():
             self._clear_left_overs()
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
             if not active and not run_id.startswith("watch"):
-                keep = _WITH_CARD if run_id.startswith(FINISHING) else ()
-                self._drop_finished((State.DONE,) if run_id.startswith(SIGNING) else tuple(State), keep_cards=keep)
+                keep = _WITH_CARD if run_id.startswith((FINISHING, SIGNING)) else ()
+                over = (State.DONE, State.IDLE) if run_id.startswith(SIGNING) else tuple(State)
+                self._drop_finished(over, keep_cards=keep)
             fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -82,7 +83,7 @@ class Board:
         try:
             with self._locked():
                 record = self._read(run_id)
-                if record and record.get("state") == State.IDLE:
+                if record and not _has_news(record):
                     (self._directory / f"{run_id}.json").unlink(missing_ok=True)
                 (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
         finally:
@@ -176,14 +177,15 @@ class Board:
 
     def merged(self) -> dict[str, Any]:
         """Return the record of all runs as it should be read."""
-        records = list(self.records().values())
-        if not records:
+        by_id = self.records()
+        if not by_id:
             return asdict(Status(updated_at=rfc3339(time.time()))) | {"runs": []}
-        records.sort(key=lambda record: record["updated_at"], reverse=True)
+        records = sorted(by_id.values(), key=lambda record: record["updated_at"], reverse=True)
         # Of two as urgent, the one with a card: somebody waits for it, and for an earlier session's end nobody does.
         records.sort(key=lambda record: (_URGENCY.index(record["state"]), record["card"]["state"] == CardState.NONE))
-        runs = [record for record in records if record["state"] != State.IDLE]
-        return records[0] | {"runs": runs if len(runs) > 1 else []}
+        signed = [record for run_id, record in by_id.items() if run_id.startswith(SIGNING)]
+        runs = [record for record in records if _has_news(record)]
+        return _with_what_was_signed(records[0], signed) | {"runs": runs if len(runs) > 1 else []}
 
     def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
         has_ended = not (self._directory / f"{run_id}.lock").exists()
@@ -197,6 +199,21 @@ class Board:
             "state": State.INTERRUPTED,
             "message": INTERRUPTED_MESSAGE,
         }
+
+
+def _has_news(record: dict[str, Any]) -> bool:
+    return record["state"] != State.IDLE or record["error"] is not None
+
+
+def _with_what_was_signed(record: dict[str, Any], signed: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return what is to be shown of a card whose run has ended: with the link that was asked for since, or why not."""
+    since = [each for each in signed if each["updated_at"] > record["updated_at"]]
+    if record["state"] != State.DONE or record["card"]["state"] == CardState.NONE or not since:
+        return record
+    last = max(since, key=lambda each: each["updated_at"])
+    if last["state"] == State.DONE:
+        return last | {"card": record["card"]}
+    return record | {"error": last["error"]}
 
 
 def _makes_sense(record: Any) -> bool:

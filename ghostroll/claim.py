@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ghostroll import durable, log
 from ghostroll.catalog import Catalog
-from ghostroll.errors import UsageError, disk_error
+from ghostroll.errors import SessionBusy, disk_error
 from ghostroll.log import logger
 from ghostroll.rows import SessionState
 from ghostroll.run import Run
@@ -25,7 +25,7 @@ _BEGIN_SECONDS = 3.0
 
 @contextmanager
 def working_on(run: Run, session: Session) -> Iterator[None]:
-    """Work on a session alone, with its log open and its left-overs cleared; raises UsageError if another does."""
+    """Work on a session alone, with its log open and its left-overs cleared; raises SessionBusy if another does."""
     try:
         durable.make_directory(session.directory)
         fd = os.open(session.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -50,7 +50,7 @@ def _lock(fd: int, session: Session) -> None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                raise UsageError(f"Another run is working on {session.session_id}.") from None
+                raise SessionBusy(f"Another run is working on {session.session_id}.") from None
             time.sleep(0.05)
         else:
             return

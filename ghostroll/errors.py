@@ -2,6 +2,7 @@
 
     GhostrollError
     ├── UsageError            64  the command line makes no sense
+    │   └── SessionBusy           another run is working on that session
     ├── VolumeNotFound        66  no such volume, or no DCIM on it
     │   └── CardRejected          a card that we are not to take
     ├── DiskFailed            73  the disk cannot take what has to be saved
@@ -49,6 +50,10 @@ class UsageError(GhostrollError):
     """The command line makes no sense."""
 
     exit_code = 64
+
+
+class SessionBusy(UsageError):
+    """Another run is working on that session."""
 
 
 class VolumeNotFound(GhostrollError):

@@ -6,14 +6,22 @@ Nothing but the page is sent, and neither the card nor the session's directory i
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ghostroll import log, sharing, story
 from ghostroll.books import close_books
 from ghostroll.claim import working_on
-from ghostroll.errors import GhostrollError, Interrupted, NotSharedYet, StoreUnreachable, UsageError, on_disk
+from ghostroll.errors import (
+    GhostrollError,
+    Interrupted,
+    NotSharedYet,
+    SessionBusy,
+    StoreUnreachable,
+    UsageError,
+    on_disk,
+)
 from ghostroll.log import logger
 from ghostroll.rows import SessionRow, SessionState, Shot
 from ghostroll.run import Run, Summary
@@ -58,7 +66,13 @@ def _session(run: Run, row: SessionRow) -> Session:
 def _at_work_on(run: Run, session: Session) -> Iterator[None]:
     """Work on a session alone; one whose directory was deleted gets no new one."""
     if session.directory.is_dir():
-        with working_on(run, session):
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(working_on(run, session))
+            except SessionBusy as error:
+                raise NotSharedYet(
+                    str(error), hint="It makes a fresh link itself; or ask again when it is done."
+                ) from None
             yield
     else:
         run.record.change(session_id=session.session_id, receipt=session.receipt)

@@ -59,7 +59,7 @@ class Upkeep:
     """Knows what is due. `shared` is called after a session was finished and its link works."""
 
     invocation: Invocation
-    shared: Callable[..., None]
+    shared: Callable[[], None]
     _requests: Requests = field(init=False)
     _is_signing: bool = False
     _clock: WallClock = field(default_factory=WallClock)
@@ -114,7 +114,7 @@ class Upkeep:
             ended = list(finished(self.invocation, rows))
             runs = [run for run, _ in ended]
             if any(summary.url for _, summary in ended):
-                self.shared(keep_inserted=True)
+                self.shared()
         finally:
             failed = any(run.problems for run in runs)
             self._answered_in_vain = self._answered_in_vain and failed

@@ -3,22 +3,21 @@
 import functools
 import threading
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ghostroll import card, pipeline
 from ghostroll.card import Volume
 from ghostroll.chronicle import Chronicle
-from ghostroll.errors import GhostrollError
+from ghostroll.errors import DiskFailed, GhostrollError, on_disk
+from ghostroll.inview import LinkInView
 from ghostroll.invocation import Invocation, told
 from ghostroll.leaving import Leaving
 from ghostroll.log import logger, printable
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
-from ghostroll.rows import SessionRow
-from ghostroll.shortlink import offer
 from ghostroll.slots import alarm, find_volumes, is_ours
 from ghostroll.status import CardState, CardStatus, State, Step
 from ghostroll.upkeep import Upkeep
@@ -41,7 +40,7 @@ class Watch:
     _served: dict[Path, card.Presence] = field(default_factory=dict)
     _rejected: set[Path] = field(default_factory=set)
     _runs: list[threading.Thread] = field(default_factory=list)
-    _shown: SessionRow | None = None
+    _trouble: str = ""
 
     def until_stopped(self) -> None:
         """Watch."""
@@ -50,17 +49,21 @@ class Watch:
         with ExitStack() as stack:
             notifier = Notifier()
             record = self.invocation.record(stack, "watch", notifier)
-            self._idle(record)
+            link = LinkInView(self.invocation.settings, self.invocation.catalog, record)
+            with self._going_on():
+                link.show()
+            record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE)
             logger.info("Waiting for cards labelled %s.", self.invocation.settings.sd_label)
-            upkeep = Upkeep(self.invocation, functools.partial(self._shared, record))
+            upkeep = Upkeep(self.invocation, functools.partial(self._shared, record, link))
             others = Chronicle(self.invocation.settings.status_path, self.invocation.run_ids.__contains__)
             others.begin()
             leaving = Leaving(self.invocation.settings.status_path, record)
             while not stop.is_set():
-                self._look(record, upkeep)
-                leaving.look()
-                self._show_link(record)
-                others.tell()
+                with self._going_on():
+                    self._look(record, upkeep)
+                    leaving.look()
+                    self._keep_in_view(link)
+                    others.tell()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
             deadline = time.monotonic() + _STOP_SECONDS
@@ -68,6 +71,18 @@ class Watch:
                 run.join(max(0.0, deadline - time.monotonic()))
             self.invocation.leave_runs()
         logger.info("Stopped watching.")
+
+    @contextmanager
+    def _going_on(self) -> Iterator[None]:
+        """Let a disk that fails, such as a full one, end nothing: it is tried again at the next turn, and said once."""
+        try:
+            with on_disk():
+                yield
+            self._trouble = ""
+        except DiskFailed as error:
+            if str(error) != self._trouble:
+                logger.warning("%s %s", error, error.hint)
+            self._trouble = str(error)
 
     def _look(self, record: StatusRecord, upkeep: Upkeep) -> None:
         """See which cards came and went, and start what there is to do."""
@@ -105,11 +120,14 @@ class Watch:
             told(run, lambda: pipeline.run_pipeline(run, volume))
         upkeep.card_done(run)
 
-    def _shared(self, record: StatusRecord, *, keep_inserted: bool = False) -> None:
-        """Show the newest link, unless a card has more to say."""
-        if not self._served:
-            record.clear_finished(State.DONE, keep_inserted=keep_inserted)
-            self._idle(record)
+    def _shared(self, record: StatusRecord, link: LinkInView) -> None:
+        """Show the newest link; what a card in its reader has to say stays."""
+        record.clear_finished(State.DONE, State.IDLE, keep_inserted=True)
+        link.refresh()
+
+    def _keep_in_view(self, link: LinkInView) -> None:
+        if link.is_due() and not any(run.name == "link" and run.is_alive() for run in self._runs):
+            self._start("link", link.show)
 
     def _reject(self, record: StatusRecord, volume: Volume) -> None:
         """Say, once, why a card is not taken."""
@@ -128,28 +146,8 @@ class Watch:
             del self._served[root]
             logger.info("Card at %s removed.", printable(str(root)))
             # What waits for the network, or went wrong, is not over with the card.
-            record.clear_finished(State.DONE)
-            self._idle(record)
-            record.change_card(state=CardState.REMOVED)
-
-    def _idle(self, record: StatusRecord) -> None:
-        record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE, card=CardStatus())
-        self._show(self.invocation.catalog.latest_share(), record)
-
-    def _show_link(self, record: StatusRecord) -> None:
-        """Keep the last share in view: others make links, and links end."""
-        last = self.invocation.catalog.latest_share()
-        if last != self._shown:
-            self._show(last, record)
-
-    def _show(self, share: SessionRow | None, record: StatusRecord) -> None:
-        self._shown = share
-        short = offer.of(self.invocation.settings, self.invocation.catalog, share)
-        record.change(
-            url=share.url if share else None,
-            short_url=short.url,
-            expires_at=share.expires_utc if share else None,
-        )
+            record.clear_finished(State.DONE, State.IDLE)
+            record.change(card=CardStatus(state=CardState.REMOVED))
 
 
 def _presence(root: Path) -> card.Presence | None:

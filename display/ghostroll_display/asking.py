@@ -101,8 +101,9 @@ class Asking:
 
     @staticmethod
     def _what_came_of(wish: Wish, record: Mapping[str, Any], now: float) -> _Answer | None:
-        error = record.get("error")
-        if wish is Wish.SIGN_ANEW and _told(record).refusal and isinstance(error, Mapping):
+        refusal = _refusal(record)
+        if wish is Wish.SIGN_ANEW and refusal:
+            error = refusal["error"]
             return _verdict(not_signed(*(str(error.get(name) or "") for name in ("message", "hint"))), now)
         return None
 
@@ -168,12 +169,18 @@ class _Told:
 def _told(record: Mapping[str, Any]) -> _Told:
     # While a link is being signed, the record still shows the earlier one.
     links = {run.get("url") for run in _runs(record) if run.get("state") in ("done", "idle")}
-    is_refusal = record.get("state") == "idle" and isinstance(record.get("error"), Mapping)
+    refusal = _refusal(record)
     return _Told(
         frozenset(_cards(record)),
         frozenset(link for link in links if isinstance(link, str)),
-        str(record.get("updated_at")) if is_refusal else "",
+        str(refusal.get("updated_at")) if refusal else "",
     )
+
+
+def _refusal(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return the record of a wish that came to nothing: its error stands beside what was shown before."""
+    refusals = (run for run in _runs(record) if run.get("state") == "idle" and isinstance(run.get("error"), Mapping))
+    return next(refusals, None)
 
 
 def _cards(record: Mapping[str, Any]) -> set[str]:

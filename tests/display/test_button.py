@@ -381,6 +381,20 @@ def test_why_there_is_no_fresh_link_is_said_before_the_earlier_one_is_shown_agai
     assert bench.answer == texts.NOT_SIGNED
 
 
+def test_why_there_is_no_fresh_link_is_said_with_a_card_in_the_reader_too(bench: Bench) -> None:
+    bench.tell(SHARED)
+    bench.look()
+    bench.finger.press(4)
+    assert bench.answer == texts.SIGNING
+    Requests(bench.root).take_sign_anew()
+    refused = record(url=LINK, error=Problem(75, "The store is away.", "Wait."))
+    bench.tell(SHARED | {"runs": [SHARED, refused]})
+    assert bench.answer == texts.NOT_SIGNED
+    bench.finger.clock.now += 25
+    assert bench.answer is None
+    assert bench.link() == LINK
+
+
 def test_held_for_eight_seconds_it_asks_for_the_shut_down_when_it_is_let_go(bench: Bench) -> None:
     bench.tell(SHARED)
     bench.look()

@@ -1,5 +1,6 @@
 """A fresh link to a past session: the page is made anew, and nothing else is sent."""
 
+import fcntl
 import gzip
 import json
 import os
@@ -103,6 +104,23 @@ def test_one_that_was_never_shared_is_left_to_resume(appliance: Appliance) -> No
     assert get(done["url"]).status == 200
 
 
+def test_a_session_at_work_is_left_to_whoever_works_on_it(appliance: Appliance, shared: dict[str, Any]) -> None:
+    at_work = os.open(shared["session_dir"], os.O_RDONLY)
+    fcntl.flock(at_work, fcntl.LOCK_EX)
+    ended = appliance.call("share", shared["session_id"], "--json")
+    os.close(at_work)
+    assert (ended.code, ended.document["state"], ended.document["url"]) == (75, "waiting", None)
+    assert "Another run is working on" in said(ended)
+    assert get(shared["url"]).status == 200
+
+
+def test_a_card_in_its_reader_is_still_safe_to_remove(appliance: Appliance, shared: dict[str, Any]) -> None:
+    before = appliance.status["card"]
+    assert before["state"] == "safe"
+    document = appliance.call("share", shared["session_id"], "--json").document
+    assert (appliance.status["url"], appliance.status["card"]) == (document["url"], before)
+
+
 def test_a_store_out_of_reach_leaves_the_earlier_link_as_it_was(appliance: Appliance, shared: dict[str, Any]) -> None:
     kept = tree(Path(shared["session_dir"]))
     nowhere = f"http://127.0.0.1:{free_ports(1)[0]}"
@@ -112,7 +130,8 @@ def test_a_store_out_of_reach_leaves_the_earlier_link_as_it_was(appliance: Appli
     now = tree(Path(shared["session_dir"]))
     assert {name for name in now if now[name] != kept.get(name)} == {"ghostroll.log"}
     status = appliance.status
-    assert (status["state"], status["url"], status["error"]["code"]) == ("idle", shared["url"], 75)
+    assert (status["state"], status["url"], status["error"]["code"]) == ("done", shared["url"], 75)
+    assert status["card"]["state"] == "safe"
     assert "http" in status["error"]["message"]
     assert get(shared["url"]).status == 200
 

@@ -382,6 +382,48 @@ def test_what_waits_or_went_wrong_is_not_over_when_a_link_is_signed_anew(path: P
     assert "The card." in [run["message"] for run in shown(path)["runs"]]
 
 
+@pytest.mark.parametrize("state", [CardState.SAFE, CardState.EJECTED, CardState.REMOVED])
+@pytest.mark.usefixtures("quick")
+def test_a_link_that_is_signed_anew_is_shown_with_the_card_that_was_saved_before(path: Path, state: CardState) -> None:
+    saved = CardStatus(label="EOS", state=state, files=3, saved=3, safe_to_format=True)
+    finish(path, "run-card", state=State.DONE, message="The card.", card=saved, url="https://s3.example/old")
+    for turn in ("first", "second"):
+        signing = start(path, f"{board.SIGNING}-{turn}", state=State.RUNNING, url="https://s3.example/old")
+        eventually(path, state="running")
+        signing.change(state=State.DONE, url=f"https://s3.example/{turn}")
+        signing.close()
+        seen = eventually(path, state="done", url=f"https://s3.example/{turn}")
+        assert seen["card"] == dataclasses.asdict(saved)
+    finish(path, "run-next", state=State.DONE, card=CardStatus(state=CardState.SAFE), url="https://s3.example/next")
+    assert eventually(path, url="https://s3.example/next")["runs"] == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_why_a_link_was_not_signed_stays_until_there_is_something_newer(path: Path) -> None:
+    watching = start(path, "watch", state=State.IDLE, message="Waiting.")
+    problem = Problem(75, "The store is away.", "Ask again.")
+    finish(path, f"{board.SIGNING}-1", state=State.IDLE, message="Not signed.", error=problem)
+    assert eventually(path, message="Not signed.")["error"] == dataclasses.asdict(problem)
+    assert board.current(path)["error"] == dataclasses.asdict(problem)
+    watching.change_card(state=CardState.EJECTED)
+    assert eventually(path, message="Waiting.")["error"] is None
+    finish(path, f"{board.SIGNING}-2", state=State.DONE, message="Signed.")
+    assert eventually(path, message="Signed.")["runs"] == []
+    watching.close()
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_card_in_its_reader_stays_shown_when_a_link_was_not_signed(path: Path) -> None:
+    finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
+    finish(path, f"{board.SIGNING}-1", state=State.IDLE, message="Not signed.", error=Problem(75, "Away.", ""))
+    seen = eventually(path, message="The card.")
+    assert (seen["card"]["state"], seen["error"]["message"]) == ("safe", "Away.")
+    assert [(run["message"], run["error"] and run["error"]["message"]) for run in seen["runs"]] == [
+        ("The card.", None),
+        ("Not signed.", "Away."),
+    ]
+
+
 @pytest.mark.parametrize("state", [State.WAITING, State.ERROR])
 @pytest.mark.usefixtures("quick")
 def test_what_kept_a_card_from_being_shared_is_over_once_its_session_is_finished(path: Path, state: State) -> None:

@@ -1,0 +1,72 @@
+"""The link that stays in view while nothing else goes on: the last share's, on the steady loop's record.
+
+Others make links, links end, and a short one changes with the address of this machine.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from urllib.parse import quote
+
+from ghostroll.board import Board
+from ghostroll.catalog import Catalog
+from ghostroll.config import Settings
+from ghostroll.record import StatusRecord
+from ghostroll.rows import SessionRow
+from ghostroll.shortlink import offer
+from ghostroll.status import CardState, State
+
+
+@dataclass
+class LinkInView:
+    """Keeps it up to date. `record` is the steady loop's own."""
+
+    settings: Settings
+    catalog: Catalog
+    record: StatusRecord
+    _shown: SessionRow | None = None
+    _is_outdated: bool = False
+
+    def is_due(self) -> bool:
+        """Tell whether there is something new to show."""
+        return self._is_outdated or self.catalog.latest_share() != self._shown
+
+    def refresh(self) -> None:
+        """Have it shown anew, whatever is shown now."""
+        self._is_outdated = True
+
+    def show(self) -> None:
+        """Show the last share; on the record of a card that is still there, its own as it is now.
+
+        Short links are tried first, over the network.
+        """
+        self._is_outdated = False
+        try:
+            self._shown = last = self.catalog.latest_share()
+            self.record.change(**self._link(last))
+            self._renew_links_of_cards()
+        except BaseException:
+            self._is_outdated = True
+            raise
+
+    def _renew_links_of_cards(self) -> None:
+        for run_id, told in Board(self.settings.status_path).records().items():
+            if told["state"] == State.DONE and told["card"]["state"] != CardState.NONE and told["url"]:
+                link = self._link(self._session_at(told["url"]))
+                if link != {name: told[name] for name in link}:
+                    self.record.amend(run_id, partial(_put, link))
+
+    def _session_at(self, url: str) -> SessionRow | None:
+        """Return the session that a link leads to, by its key: a card with nothing new is about more than one."""
+        return next((row for row in self.catalog.sessions() if f"/{quote(row.session_id)}/" in url), None)
+
+    def _link(self, share: SessionRow | None) -> dict[str, Any]:
+        return {
+            "url": share.url if share else None,
+            "short_url": offer.of(self.settings, self.catalog, share).url,
+            "expires_at": share.expires_utc if share else None,
+        }
+
+
+def _put(link: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
+    return told | link
