@@ -36,14 +36,17 @@ class Leaving:
         known = requests.devices()  # not those that the units did not mount
         for run_id, told in records.items():
             device = str(told["card"].get("device")).removeprefix("/dev/")
-            if device in known and told["card"].get("state") in _PRESENT and board.is_over(run_id):
+            if device not in known:
+                continue
+            # Its upload goes on, and the next card may be in its reader by then.
+            self._media.setdefault(run_id, requests.seen_medium(device))
+            if told["card"].get("state") in _PRESENT and board.is_over(run_id):
                 self._follow(requests, run_id, told, device)
         self._media = {run_id: medium for run_id, medium in self._media.items() if run_id in records}
         self._tell_of_idle_readers(requests)
 
     def _follow(self, requests: Requests, run_id: str, told: dict[str, Any], device: str) -> None:
-        seen = requests.seen_medium(device)
-        is_same = self._media.setdefault(run_id, seen) == seen
+        is_same = self._media[run_id] == requests.seen_medium(device)
         if is_same and requests.is_ejected(device):
             self.record.amend(run_id, _put(CardState.EJECTED))
         elif not is_same or not requests.is_present(device):

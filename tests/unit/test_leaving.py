@@ -161,6 +161,22 @@ def test_a_run_that_lives_speaks_for_itself(desk: Desk, leaving: Leaving) -> Non
     assert desk.card_state == "safe"
 
 
+def test_a_card_that_was_changed_while_its_pictures_went_up_is_gone_when_they_are(desk: Desk, leaving: Leaving) -> None:
+    run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
+    run.change(state=State.RUNNING, url="https://example.com/")
+    run.change_card(label="EOS", device="/dev/sda1", state=CardState.SAFE)
+    deadline = time.monotonic() + 5
+    while desk.card_state != "safe" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    leaving.look()
+    desk.put_in(8)
+    desk.note("seen", "8")
+    run.change(state=State.DONE)
+    run.close()
+    leaving.look()
+    assert desk.card_state == "removed"
+
+
 @pytest.mark.parametrize("device", ["/dev/sda1", "/dev/dm-0", "/dev/mapper/a card"])
 def test_a_card_that_the_units_did_not_mount_is_nobody_s_business(desk: Desk, leaving: Leaving, device: str) -> None:
     (desk.root / "notes/sda1.seen").unlink()
