@@ -112,7 +112,7 @@ def _code(settings: Settings, link: str, short_url: str, display: Path) -> Findi
             f"It may only be slow now: try again. Else `{display} --once` tells why.",
         )
     told = json.loads(answer)
-    text = f"On a panel of {told['size'][0]}x{told['size'][1]} pixels: {told['reason']}"
+    text = f"{told['reason']} The panel has {told['size'][0]}x{told['size'][1]} pixels."
     if told["form"]:
         return ok(_CODE, text)
     return warning(_CODE, text, "Use a larger panel, or see to it that the short link works.")
