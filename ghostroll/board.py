@@ -1,7 +1,7 @@
 """Where the records of all runs meet: the directory `status.d`, and `status.json`, which is merged from it.
 
-Each run writes its own record; whoever changed something rewrites the merge under a lock. A record whose writer
-is gone without a last word counts as interrupted.
+Each run writes its own record; whoever changed something rewrites the merge (`merge.py`) under a lock. A record
+whose writer is gone without a last word counts as interrupted.
 """
 
 import fcntl
@@ -9,25 +9,21 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from ghostroll import durable
 from ghostroll.errors import EX_BUG, UsageError
-from ghostroll.status import CardState, CardStatus, State, Status, read, rfc3339
+from ghostroll.merge import FINISHING, SIGNING, has_news, merged
+from ghostroll.status import CardState, CardStatus, State, Status, read
 
 # status.json is rewritten at most twice a second.
 INTERVAL_SECONDS = 0.5
 INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
-# What the ids of runs begin with that finish earlier sessions.
-FINISHING = "resume"
-# … and of those that sign a link anew: what waits or went wrong is not over with that.
-SIGNING = "sign"
-# The most urgent first: what an owner must see, whatever else goes on.
-_URGENCY = (State.ERROR, State.RUNNING, State.WAITING, State.INTERRUPTED, State.DONE, State.IDLE)
 _WITH_CARD = tuple(state for state in CardState if state is not CardState.NONE)
+_READ = (CardState.SAFE, CardState.EJECTED, CardState.REMOVED)
 _FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
 
 
@@ -60,10 +56,10 @@ class Board:
         with self._locked():
             self._clear_left_overs()
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
-            if not active and not run_id.startswith("watch"):
-                keep = _WITH_CARD if run_id.startswith((FINISHING, SIGNING)) else ()
-                over = (State.DONE, State.IDLE) if run_id.startswith(SIGNING) else tuple(State)
-                self._drop_finished(over, keep_cards=keep)
+            if run_id.startswith(SIGNING):  # what came of it the last time is over
+                self._drop_finished((State.IDLE,) if active else (State.DONE, State.IDLE), keep_cards=_WITH_CARD)
+            elif not active and not run_id.startswith("watch"):
+                self._drop_finished(tuple(State), keep_cards=_WITH_CARD if run_id.startswith(FINISHING) else ())
             fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -83,7 +79,7 @@ class Board:
         try:
             with self._locked():
                 record = self._read(run_id)
-                if record and not _has_news(record):
+                if record and not has_news(record):
                     (self._directory / f"{run_id}.json").unlink(missing_ok=True)
                 (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
         finally:
@@ -97,8 +93,8 @@ class Board:
                 durable.write_lightly(self._directory / f"{run_id}.json", record, by_way_of=self._directory)
                 wait = self._seconds_to_wait()
                 if wait <= 0:
-                    merged = json.dumps(self.merged(), indent=1) + "\n"
-                    durable.write_lightly(self._path, merged, by_way_of=self._directory)
+                    whole = json.dumps(merged(self._spoken()), indent=1) + "\n"
+                    durable.write_lightly(self._path, whole, by_way_of=self._directory)
                     return
             time.sleep(wait)
 
@@ -119,6 +115,14 @@ class Board:
         """Tell whether the process of a run has ended, with a last word or without."""
         with self._locked():
             return not self._is_alive(run_id)
+
+    def card_of(self, session_id: str) -> CardStatus:
+        """Return the card that a session came from, as the last run of it left it; one that is none if nobody says."""
+        told = [record for record in self.records().values() if record["session_id"] == session_id]
+        told = [record for record in told if record["card"]["state"] in _READ]
+        last = max(told, key=lambda record: record["updated_at"], default={})
+        known = {field.name for field in fields(CardStatus)}
+        return CardStatus(**{name: value for name, value in last.get("card", {}).items() if name in known})
 
     def clear_finished(self, states: tuple[State, ...], *, keep_inserted: bool = False) -> None:
         """Remove the records of runs that have ended in one of these states; not of a card that waits in its reader."""
@@ -163,29 +167,25 @@ class Board:
 
     def records(self) -> dict[str, dict[str, Any]]:
         """Return every run's record by its id; one that died since it last wrote is known to have."""
+        with self._locked_if_allowed():
+            return self._spoken()
+
+    def seen(self) -> dict[str, Any]:
+        """Return the record of all runs as it should be read, by whoever only looks on."""
+        return merged(self.records())
+
+    @contextmanager
+    def _locked_if_allowed(self) -> Iterator[None]:
+        """Lock where we may, and there is a board: whoever registers or writes must not meet our test of a lock."""
+        with ExitStack() as stack:
+            with suppress(PermissionError, FileNotFoundError):
+                stack.enter_context(self._locked())
+            yield
+
+    def _spoken(self) -> dict[str, dict[str, Any]]:
         return {
             run_id: self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))
         }
-
-    def seen(self) -> dict[str, Any]:
-        """Return the record of all runs, by whoever only looks on: who registers must not meet its test of a lock."""
-        try:
-            with self._locked():
-                return self.merged()
-        except PermissionError:  # another user's lock, which is not for us
-            return self.merged()
-
-    def merged(self) -> dict[str, Any]:
-        """Return the record of all runs as it should be read."""
-        by_id = self.records()
-        if not by_id:
-            return asdict(Status(updated_at=rfc3339(time.time()))) | {"runs": []}
-        records = sorted(by_id.values(), key=lambda record: record["updated_at"], reverse=True)
-        # Of two as urgent, the one with a card: somebody waits for it, and for an earlier session's end nobody does.
-        records.sort(key=lambda record: (_URGENCY.index(record["state"]), record["card"]["state"] == CardState.NONE))
-        signed = [record for run_id, record in by_id.items() if run_id.startswith(SIGNING)]
-        runs = [record for record in records if _has_news(record)]
-        return _with_what_was_signed(records[0], signed) | {"runs": runs if len(runs) > 1 else []}
 
     def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
         has_ended = not (self._directory / f"{run_id}.lock").exists()
@@ -199,21 +199,6 @@ class Board:
             "state": State.INTERRUPTED,
             "message": INTERRUPTED_MESSAGE,
         }
-
-
-def _has_news(record: dict[str, Any]) -> bool:
-    return record["state"] != State.IDLE or record["error"] is not None
-
-
-def _with_what_was_signed(record: dict[str, Any], signed: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what is to be shown of a card whose run has ended: with the link that was asked for since, or why not."""
-    since = [each for each in signed if each["updated_at"] > record["updated_at"]]
-    if record["state"] != State.DONE or record["card"]["state"] == CardState.NONE or not since:
-        return record
-    last = max(since, key=lambda each: each["updated_at"])
-    if last["state"] == State.DONE:
-        return last | {"card": record["card"]}
-    return record | {"error": last["error"]}
 
 
 def _makes_sense(record: Any) -> bool:

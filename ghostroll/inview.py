@@ -29,7 +29,7 @@ class LinkInView:
 
     def is_due(self) -> bool:
         """Tell whether there is something new to show."""
-        return self._is_outdated or self.catalog.latest_share() != self._shown
+        return self.catalog.latest_share() != self._shown or self._is_outdated
 
     def refresh(self) -> None:
         """Have it shown anew, whatever is shown now."""
@@ -58,7 +58,7 @@ class LinkInView:
 
     def _session_at(self, url: str) -> SessionRow | None:
         """Return the session that a link leads to, by its key: a card with nothing new is about more than one."""
-        return next((row for row in self.catalog.sessions() if f"/{quote(row.session_id)}/" in url), None)
+        return next((row for row in self.catalog.sessions() if f"/{quote(row.session_id)}/index.html" in url), None)
 
     def _link(self, share: SessionRow | None) -> dict[str, Any]:
         return {

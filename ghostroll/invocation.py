@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ghostroll import board, pipeline, signing, story
+from ghostroll import board, merge, pipeline, signing, story
 from ghostroll.bar import Bar
 from ghostroll.begin import session_of
 from ghostroll.catalog import Catalog
@@ -253,7 +253,9 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
         session = session_of(invocation.settings, row.session_id)
         if is_busy(session) or not can_be_finished(invocation.catalog, session):
             continue  # whoever works on it finishes it; or it goes on when its card comes back
-        with invocation.run(board.FINISHING) as run:
+        came_from = board.Board(invocation.settings.status_path).card_of(row.session_id)
+        with invocation.run(merge.FINISHING) as run:
+            run.record.change(card=came_from)  # it may be in its reader still
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):
@@ -263,7 +265,7 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
 def signed_anew(invocation: Invocation, rows: Iterable[SessionRow | None]) -> Iterator[tuple[Run, Summary]]:
     """Sign shares anew, one by one; None stands for a share that nobody made yet."""
     for row in rows:
-        with invocation.run(board.SIGNING) as run:
+        with invocation.run(merge.SIGNING) as run:
             summary = signing.sign_anew(run, row)
         yield run, summary
         if any(isinstance(problem, StoreUnreachable | Interrupted) for problem in run.problems):

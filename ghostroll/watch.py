@@ -27,6 +27,9 @@ _POLL_SECONDS = 2.0
 # How long runs are given, all together, to write their last words when the loop ends.
 _STOP_SECONDS = 1.5
 
+# How long the first link may take, with a name server to be asked, before all else begins.
+_FIRST_LINK_SECONDS = 1.0
+
 
 @dataclass
 class Watch:
@@ -51,7 +54,9 @@ class Watch:
             record = self.invocation.record(stack, "watch", notifier)
             link = LinkInView(self.invocation.settings, self.invocation.catalog, record)
             with self._going_on():
-                link.show()
+                self._keep_in_view(link)
+            for run in self._runs:
+                run.join(_FIRST_LINK_SECONDS)  # so that a panel is not drawn twice
             record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE)
             logger.info("Waiting for cards labelled %s.", self.invocation.settings.sd_label)
             upkeep = Upkeep(self.invocation, functools.partial(self._shared, record, link))
@@ -89,7 +94,9 @@ class Watch:
         settings = self.invocation.settings
         self._forget_removed(record)
         present = find_volumes(settings.mount_roots)
-        self._rejected &= {volume.root for volume in present}
+        if left := self._rejected - {volume.root for volume in present}:
+            self._rejected -= left
+            record.change(card=CardStatus(state=CardState.REMOVED))
         for volume in present:
             if not is_ours(settings.sd_label, volume):
                 self._reject(record, volume)
@@ -118,6 +125,9 @@ class Watch:
         """Run one card, once per insertion."""
         with self.invocation.run() as run:
             told(run, lambda: pipeline.run_pipeline(run, volume))
+            is_in = self._served.get(volume.root) == volume.presence
+            if run.record.status.card.state is CardState.SAFE and not is_in:  # pulled while its pictures went up
+                run.record.change_card(state=CardState.REMOVED)
         upkeep.card_done(run)
 
     def _shared(self, record: StatusRecord, link: LinkInView) -> None:

@@ -84,7 +84,7 @@ class Asking:
         if answer and answer.request and now >= answer.unheard_at:
             answer = self._look_whether_heard(answer, now)
         if answer and answer.wish and answer.before and _told(record).answers(answer.wish, answer.before):
-            answer = self._what_came_of(answer.wish, record, now)
+            answer = self._what_came_of(answer.wish, answer.before, record, now)
         self._answer = answer if answer and now < answer.until else None
         return self._answer.screen if self._answer else None
 
@@ -100,9 +100,9 @@ class Asking:
         return _Answer(answer.screen, answer.wish, answer.until, answer.before)
 
     @staticmethod
-    def _what_came_of(wish: Wish, record: Mapping[str, Any], now: float) -> _Answer | None:
+    def _what_came_of(wish: Wish, before: "_Told", record: Mapping[str, Any], now: float) -> _Answer | None:
         refusal = _refusal(record)
-        if wish is Wish.SIGN_ANEW and refusal:
+        if wish is Wish.SIGN_ANEW and refusal and _told(record).refusal != before.refusal:
             error = refusal["error"]
             return _verdict(not_signed(*(str(error.get(name) or "") for name in ("message", "hint"))), now)
         return None

@@ -395,6 +395,18 @@ def test_why_there_is_no_fresh_link_is_said_with_a_card_in_the_reader_too(bench:
     assert bench.link() == LINK
 
 
+def test_an_earlier_refusal_is_not_said_again_when_the_link_is_there(bench: Bench) -> None:
+    refused = record(url=LINK, error=Problem(75, "The store is away.", "Wait."))
+    bench.tell(SHARED | {"runs": [SHARED, refused]})
+    bench.look()
+    bench.finger.press(4)
+    assert bench.answer == texts.SIGNING
+    Requests(bench.root).take_sign_anew()
+    bench.tell(SHARED | {"url": FRESH_LINK, "runs": [SHARED | {"url": FRESH_LINK}, refused]})
+    assert bench.answer is None
+    assert bench.link() == FRESH_LINK
+
+
 def test_held_for_eight_seconds_it_asks_for_the_shut_down_when_it_is_let_go(bench: Bench) -> None:
     bench.tell(SHARED)
     bench.look()

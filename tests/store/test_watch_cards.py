@@ -186,8 +186,45 @@ def test_a_session_that_waits_is_shared_as_soon_as_the_store_answers_again(
     with closing(Door(port, int(served.endpoint.local_url.rpartition(":")[2]))):
         watching.wait_for("The store answers again.")
         watching.wait_for("The link to ")
+        wait_until(lambda: appliance.status["state"] == "done")
+        status = appliance.status
+        assert (status["card"]["state"], status["card"]["safe_to_format"]) == ("safe", True), (
+            "it is in its reader still"
+        )
+        time.sleep(3)  # what is looked after beside the cards has had its turn
+        assert (appliance.status["url"], appliance.status["card"]) == (status["url"], status["card"])
+        card.rename(appliance.root / "pocket")
+        wait_until(lambda: appliance.status["card"]["state"] == "removed")
+        assert (appliance.status["state"], appliance.status["url"]) == ("idle", status["url"])
         watching.end()
+    card = appliance.root / "pocket"
     assert sorted(tree(appliance.sessions()[0] / "originals").values()) == sorted(map(sha256, card.rglob("*.JPG")))
+
+
+def test_a_card_that_is_pulled_while_its_pictures_go_up_is_not_said_to_be_in_when_they_are(
+    appliance: Appliance, served: "Served"
+) -> None:
+    port = free_ports(1)[0]
+    make_card(appliance.root / "media" / "auto-import", range(2))
+    watching = Watching(appliance, GHOSTROLL_S3_ENDPOINT_URL=f"http://127.0.0.1:{port}")
+    wait_until(lambda: appliance.status.get("card", {}).get("state") == "safe")
+    (appliance.root / "media" / "auto-import").rename(appliance.root / "pocket")
+    watching.wait_for("removed")
+    with closing(Door(port, int(served.endpoint.local_url.rpartition(":")[2]))):
+        wait_until(lambda: appliance.status["state"] == "done")
+        assert (appliance.status["card"]["state"], appliance.status["card"]["saved"]) == ("removed", 2)
+        assert appliance.status["url"]
+        watching.end()
+
+
+def test_a_card_that_is_not_taken_is_spoken_of_until_it_is_out(appliance: Appliance) -> None:
+    make_card(appliance.root / "media" / "EOS_DIGITAL", range(1))
+    watching = Watching(appliance)
+    wait_until(lambda: appliance.status.get("card", {}).get("state") == "rejected")
+    (appliance.root / "media" / "EOS_DIGITAL").rename(appliance.root / "pocket")
+    wait_until(lambda: appliance.status["card"]["state"] == "removed")
+    assert appliance.status["card"]["label"] is None
+    watching.end()
 
 
 def test_it_ends_soon_in_the_midst_of_a_card_and_goes_on_at_the_next_start(appliance: Appliance) -> None:

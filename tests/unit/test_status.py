@@ -13,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ghostroll import board, status
+from ghostroll import board, merge, status
 from ghostroll import record as record_module
 from ghostroll.errors import EXIT_CODE_ORDER, UsageError
 from ghostroll.record import StatusRecord
@@ -378,7 +378,7 @@ def test_a_card_in_its_reader_stays_shown_when_others_are_shared(path: Path) -> 
 @pytest.mark.usefixtures("quick")
 def test_what_waits_or_went_wrong_is_not_over_when_a_link_is_signed_anew(path: Path, state: State) -> None:
     finish(path, "run-card", state=state, message="The card.")
-    finish(path, f"{board.SIGNING}-1", state=State.DONE, message="Signed.")
+    finish(path, f"{merge.SIGNING}-1", state=State.DONE, message="Signed.")
     assert "The card." in [run["message"] for run in shown(path)["runs"]]
 
 
@@ -388,7 +388,7 @@ def test_a_link_that_is_signed_anew_is_shown_with_the_card_that_was_saved_before
     saved = CardStatus(label="EOS", state=state, files=3, saved=3, safe_to_format=True)
     finish(path, "run-card", state=State.DONE, message="The card.", card=saved, url="https://s3.example/old")
     for turn in ("first", "second"):
-        signing = start(path, f"{board.SIGNING}-{turn}", state=State.RUNNING, url="https://s3.example/old")
+        signing = start(path, f"{merge.SIGNING}-{turn}", state=State.RUNNING, url="https://s3.example/old")
         eventually(path, state="running")
         signing.change(state=State.DONE, url=f"https://s3.example/{turn}")
         signing.close()
@@ -402,12 +402,12 @@ def test_a_link_that_is_signed_anew_is_shown_with_the_card_that_was_saved_before
 def test_why_a_link_was_not_signed_stays_until_there_is_something_newer(path: Path) -> None:
     watching = start(path, "watch", state=State.IDLE, message="Waiting.")
     problem = Problem(75, "The store is away.", "Ask again.")
-    finish(path, f"{board.SIGNING}-1", state=State.IDLE, message="Not signed.", error=problem)
+    finish(path, f"{merge.SIGNING}-1", state=State.IDLE, message="Not signed.", error=problem)
     assert eventually(path, message="Not signed.")["error"] == dataclasses.asdict(problem)
     assert board.current(path)["error"] == dataclasses.asdict(problem)
     watching.change_card(state=CardState.EJECTED)
     assert eventually(path, message="Waiting.")["error"] is None
-    finish(path, f"{board.SIGNING}-2", state=State.DONE, message="Signed.")
+    finish(path, f"{merge.SIGNING}-2", state=State.DONE, message="Signed.")
     assert eventually(path, message="Signed.")["runs"] == []
     watching.close()
 
@@ -415,7 +415,7 @@ def test_why_a_link_was_not_signed_stays_until_there_is_something_newer(path: Pa
 @pytest.mark.usefixtures("quick")
 def test_a_card_in_its_reader_stays_shown_when_a_link_was_not_signed(path: Path) -> None:
     finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
-    finish(path, f"{board.SIGNING}-1", state=State.IDLE, message="Not signed.", error=Problem(75, "Away.", ""))
+    finish(path, f"{merge.SIGNING}-1", state=State.IDLE, message="Not signed.", error=Problem(75, "Away.", ""))
     seen = eventually(path, message="The card.")
     assert (seen["card"]["state"], seen["error"]["message"]) == ("safe", "Away.")
     assert [(run["message"], run["error"] and run["error"]["message"]) for run in seen["runs"]] == [
