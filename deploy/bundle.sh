@@ -60,8 +60,8 @@ cp "$work/own"/*.whl "$bundle/wheels/"
 cp -r systemd udev "$bundle/"
 mkdir "$bundle/libexec"
 cp deploy/libexec/* "$bundle/libexec/"
-cp deploy/install.sh deploy/uninstall.sh deploy/ghostroll deploy/ghostroll-first-boot.sh deploy/ghostroll.toml README.md LICENSE \
-    "$bundle/"
+cp deploy/install.sh deploy/uninstall.sh deploy/ghostroll deploy/ghostroll-first-boot.sh deploy/ghostroll.toml \
+    deploy/iam-policy.json README.md LICENSE "$bundle/"
 echo "$version" >"$bundle/VERSION"
 echo "$arch" >"$bundle/ARCH"
 # Which build of this version: two with the same content install as one.

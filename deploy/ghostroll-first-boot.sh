@@ -1,26 +1,71 @@
 #!/bin/sh
-# Installs GhostRoll at a Pi's first boot. It lies on the boot partition beside the bundle, and the one line of
-# cmdline.txt ends with what calls it (systemd-run-generator(8)), after a space:
-#   systemd.run=/boot/firmware/ghostroll-first-boot.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target
-# What it says is in ghostroll-first-boot.log beside it.
+# Installs GhostRoll on a fresh Raspberry Pi. It lies on the boot partition beside the bundle, and the one line of
+# cmdline.txt ends with what calls it at the first boot (systemd-run-generator(8)); README has it. There it only makes
+# sure that the installation comes about: that runs at the next boot, as an ordinary unit, and again at each one until
+# it has succeeded, whatever happens to the power. What it says is in ghostroll-first-boot.log beside it.
 set -eu
 boot=$(cd -P "${0%/*}" && pwd)
-exec >>"$boot/ghostroll-first-boot.log" 2>&1
-echo "GhostRoll: first boot."
+log=$boot/ghostroll-first-boot.log
+UNIT=ghostroll-first-boot.service
+PLACE=/var/lib/ghostroll-first-boot
 
-# First: a boot that fails must not be tried for ever. By a rename: without this file a Pi does not boot.
-sed 's| systemd\.run=[^ ]*ghostroll-first-boot\.sh||; s| systemd\.run_success_action=reboot||
-    s| systemd\.unit=kernel-command-line\.target||' "$boot/cmdline.txt" >"$boot/cmdline.new"
-sync -f "$boot/cmdline.new"
-mv "$boot/cmdline.new" "$boot/cmdline.txt"
-sync -f "$boot/cmdline.txt"
+say() { echo "$(date '+%F %T') $*"; }
 
-set -- "$boot"/ghostroll-*.tar.gz
-[ $# -eq 1 ] && [ -f "$1" ] || { echo "There must be exactly one bundle, ghostroll-VERSION-arm64.tar.gz." && exit 1; }
-place=$(mktemp -d /var/tmp/ghostroll.XXXXXX)
-trap 'rm -rf "$place"' EXIT
-tar -x -z -C "$place" -f "$1"
-# Nothing starts before the reboot.
-sh "$place"/ghostroll-*/install.sh --no-start
-mv "$boot/ghostroll-first-boot.sh" "$boot/ghostroll-first-boot.sh.done"
-sync
+arrange() {
+    cat >"/etc/systemd/system/$UNIT" <<EOF_UNIT
+[Unit]
+Description=GhostRoll's installation
+ConditionPathExists=$boot/ghostroll-first-boot.sh
+RequiresMountsFor=$boot
+# For what the doctor looks at in the end; nothing is downloaded.
+Wants=network-online.target
+After=network-online.target
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $boot/ghostroll-first-boot.sh install
+
+[Install]
+WantedBy=multi-user.target
+EOF_UNIT
+    systemctl enable --quiet "$UNIT"
+    sync
+    # Now this boot is not needed again. By a rename: without this file a Pi does not boot.
+    sed 's| systemd\.run=[^ ]*ghostroll-first-boot\.sh||g; s| systemd\.run_success_action=reboot||g
+        s| systemd\.unit=kernel-command-line\.target||g' "$boot/cmdline.txt" >"$boot/cmdline.new"
+    sync -f "$boot/cmdline.new"
+    mv "$boot/cmdline.new" "$boot/cmdline.txt"
+    sync -f "$boot/cmdline.txt"
+    say "The installation begins at the next boot, which is now."
+}
+
+install_bundle() {
+    set -- "$boot"/ghostroll-*.tar*
+    [ $# -eq 1 ] && [ -f "$1" ] || {
+        say "There must be exactly one bundle here, ghostroll-VERSION-arm64.tar.gz. It is tried again at the next boot."
+        exit 1
+    }
+    say "Installing $1."
+    rm -rf "$PLACE"
+    mkdir -p "$PLACE"
+    tar -x -C "$PLACE" -f "$1"
+    before=$(cat "$boot/config.txt" 2>/dev/null || true)
+    sh "$PLACE"/ghostroll-*/install.sh
+    rm -rf "$PLACE"
+    mv "$boot/ghostroll-first-boot.sh" "$boot/ghostroll-first-boot.sh.done"
+    systemctl disable --quiet "$UNIT"
+    rm -f "/etc/systemd/system/$UNIT"
+    if [ "$before" = "$(cat "$boot/config.txt" 2>/dev/null || true)" ]; then
+        say "Done."
+    else
+        say "Done. Starting again, for the panel."
+        systemctl --no-block reboot
+    fi
+    sync
+}
+
+exec >>"$log" 2>&1
+case ${1-} in
+    install) install_bundle ;;
+    *) arrange ;;
+esac

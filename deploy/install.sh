@@ -1,11 +1,10 @@
 #!/bin/sh
 # install.sh: installs GhostRoll from this bundle, or upgrades it. As root; asks nothing; may be run again.
-# Configuration and data are kept. It needs no network and no compiler. --no-start: only at the next boot.
+# Configuration and data are kept. It needs no network and no compiler.
 set -eu
 umask 022
 bundle=$(cd -P "${0%/*}" && pwd)
 version=$(cat "$bundle/VERSION")
-no_start=${1-}
 PREFIX=/opt/ghostroll
 UNITS=/etc/systemd/system
 STEADY="ghostroll.service ghostroll-display.service ghostroll-store.service ghostroll-eject.path ghostroll-link.socket"
@@ -19,10 +18,10 @@ fail() {
 check_machine() {
     [ "$(id -u)" -eq 0 ] || fail "run me as root: sudo $0"
     [ -d /run/systemd/system ] || fail "this machine does not run systemd."
-    case $(cat "$bundle/ARCH"):$(uname -m) in
-        amd64:x86_64 | arm64:aarch64) ;;
-        *) fail "this bundle is for $(cat "$bundle/ARCH"), this machine is $(uname -m). A Raspberry Pi needs the 64-bit system." ;;
-    esac
+    # Of the programs, not of the kernel: a 32-bit Raspberry Pi OS may have a 64-bit one.
+    arch=$(dpkg --print-architecture) || fail "this is not Debian, nor Raspberry Pi OS."
+    [ "$arch" = "$(cat "$bundle/ARCH")" ] ||
+        fail "this bundle is for $(cat "$bundle/ARCH"), this system is $arch. A Raspberry Pi needs the 64-bit system."
     python=$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])') || fail "python3 is missing."
     [ -f "$bundle/requirements-$python.txt" ] ||
         fail "this bundle has no wheels for Python $python, but for $(cd "$bundle" && echo requirements-*.txt)."
@@ -119,7 +118,6 @@ enable_panel() {
 start() {
     # shellcheck disable=SC2086 # lists of words
     systemctl enable --quiet $STEADY ghostroll-boot-files.service
-    [ "$no_start" != --no-start ] || return 0
     # shellcheck disable=SC2086
     systemctl start $STEADY || say "not everything has started; ghostroll doctor tells what to do."
     systemctl is-active --quiet ghostroll-link.socket ||
@@ -141,6 +139,4 @@ enable_panel
 install_rule
 start
 say "version $version is installed. Configuration: /etc/ghostroll/ghostroll.toml; photos: /var/lib/ghostroll/sessions."
-if [ -z "$no_start" ] && "$PREFIX/bin/ghostroll" doctor --help >/dev/null 2>&1; then
-    /usr/local/bin/ghostroll doctor || true # what it finds is for the owner, and no failure of this installation
-fi
+/usr/local/bin/ghostroll doctor || true # what it finds is for the owner, and no failure of this installation

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-from ghostroll import card, demonstration, insertion, pipeline, qr, rebuild, slots, verify
+from ghostroll import bootfile, card, demonstration, insertion, pipeline, qr, rebuild, slots, verify
 from ghostroll import watch as watching
 from ghostroll.bar import Bar
 from ghostroll.begin import check_places, session_of
@@ -19,7 +19,7 @@ from ghostroll.catalog import Catalog
 from ghostroll.config import Effective
 from ghostroll.embedded import serve
 from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, VolumeNotFound, on_disk, worst_exit_code
-from ghostroll.invocation import Invocation, begun, finished, signed_anew, stop_on_signals, told
+from ghostroll.invocation import Invocation, begun, finished, show_problem, signed_anew, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
 from ghostroll.lost import refuse_unknown, require_base, warn_of_unknown
 from ghostroll.requests import Requests, withdraw
@@ -76,8 +76,16 @@ def watch(_: argparse.Namespace, effective: Effective) -> int:
         check_places(effective.settings, volume)
     with begun(effective.settings) as invocation:
         _look_after_catalog(invocation)
+        _tell_of_refused_configuration(effective)
         watching.Watch(invocation).until_stopped()
     return 0
+
+
+def _tell_of_refused_configuration(effective: Effective) -> None:
+    """Say, where an owner without a keyboard sees it, why the file of the boot partition was not taken."""
+    if error := bootfile.refusal(effective.file):
+        logger.error("%s %s", error, error.hint)
+        show_problem(effective.settings, error)
 
 
 def resume(options: argparse.Namespace, effective: Effective) -> int:

@@ -93,10 +93,11 @@ class Settings:
 
 @dataclass(frozen=True)
 class Effective:
-    """The settings, and for each name where its value came from, in words."""
+    """The settings, for each name where its value came from, in words, and the configuration file, if there is one."""
 
     settings: Settings
     origins: dict[str, str]
+    file: Path | None = None
 
 
 def _text(value: Any) -> str:
@@ -295,7 +296,7 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_path: 
     parsed.setdefault("status_image_path", parsed["base_dir"] / "status.png")
     if parsed["thumb_max_long_edge"] > parsed["share_max_long_edge"]:
         raise ConfigurationError("thumb_max_long_edge must not be greater than share_max_long_edge.")
-    return Effective(Settings(**parsed), origins)
+    return Effective(Settings(**parsed), origins, path)
 
 
 def _parse(setting: Setting, value: Any, origin: str) -> Any:

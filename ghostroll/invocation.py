@@ -197,12 +197,12 @@ def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -
             yield Invocation(settings, catalog, opener, stop, bar, run_ids)
         except (ConfigurationError, DiskFailed) as error:
             if not run_ids:
-                _show_why_nothing_begins(settings, error)
+                show_problem(settings, error)
             raise
 
 
-def _show_why_nothing_begins(settings: Settings, error: GhostrollError) -> None:
-    """Put on the status why there is no run, such as a damaged catalog: who has a panel alone learns it there."""
+def show_problem(settings: Settings, error: GhostrollError) -> None:
+    """Put on the status, until the next run, what is wrong before any: who has a panel alone learns it there."""
     if not settings.status_path.parent.is_dir():
         return  # of a disk that is not mounted: a directory in its place would pass for the disk
     with suppress(OSError, UsageError):  # the log says it all the same

@@ -94,6 +94,12 @@ def plain(plain_state: SavedState, tmp_path: Path) -> Iterator[Machine]:
 
 
 @pytest.fixture
+def fresh(plain: Machine, road: Road) -> Installed:
+    """An owner's machine on which GhostRoll is still to be installed."""
+    return Installed(plain, road)
+
+
+@pytest.fixture
 def pi(installed_state: SavedState, road: Road, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Installed]:
     """An owner's machine, idle, with an empty disk and the network up."""
     machine = Machine(installed_state.image, tmp_path / "machine")

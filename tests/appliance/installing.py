@@ -40,6 +40,21 @@ def first_boot_parameters(readme: Path) -> str:
     return str(added)
 
 
+# What the Raspberry Pi Imager adds to cmdline.txt for its own settings, and the end of the script that it leaves.
+IMAGER = "systemd.run=/boot/firstrun.sh systemd.run_success_action=reboot systemd.unit=kernel-command-line.target"
+IMAGER_SCRIPT = r"""#!/bin/sh
+touch /root/imager-was-here
+rm -f {boot}/firstrun.sh
+sed -i 's| systemd\.[^ ]*||g' {boot}/cmdline.txt
+exit 0
+"""
+
+
+def as_corrected(command_line: str) -> str:
+    """Return what bookworm's initramfs on a Pi makes of Imager's line (raspberrypi-sys-mods, imager_fixup)."""
+    return command_line.replace("/boot/", "/boot/firmware/")
+
+
 def for_systemd(command_line: str) -> str:
     """Return what of a Pi's cmdline.txt is meant for systemd; the rest is about a Pi's own hardware and disk."""
     return " ".join(word for word in command_line.split() if word.startswith("systemd."))

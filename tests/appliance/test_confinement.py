@@ -90,3 +90,13 @@ def test_the_link_server_sees_nothing_but_its_records_and_reaches_no_network(pi:
 def test_every_long_running_unit_is_rated_well(pi: Installed) -> None:
     for unit in UNITS:
         pi.machine.run(f"systemd-analyze security --no-pager --threshold=25 {unit}")
+
+
+@pytest.mark.parametrize(("group", "module"), [("spi", "spidev"), ("i2c", "i2c-dev"), ("gpiochip", "gpio-sim")])
+def test_the_display_may_use_devices_by_the_names_that_the_kernel_gives_them(
+    pi: Installed, group: str, module: str
+) -> None:
+    """systemd finds a group of devices by its name in /proc/devices, and without it allows nothing, silently."""
+    pi.machine.run(f"modprobe {module}")
+    assert group in {line.split()[-1] for line in pi.machine.run("cat /proc/devices").splitlines() if line.strip()}
+    assert f"char-{group} rw" in pi.machine.run("systemctl show --property=DeviceAllow ghostroll-display")

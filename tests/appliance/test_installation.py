@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 from cardimages import CardMaker
 from installed import SESSIONS, Installed
-from installing import BOOT, first_boot_parameters, for_systemd, install, prepare, unpack
-from machine import Machine
-from road import Road
+from installing import (
+    BOOT,
+    IMAGER,
+    IMAGER_SCRIPT,
+    as_corrected,
+    first_boot_parameters,
+    for_systemd,
+    install,
+    prepare,
+    unpack,
+)
+from machine import INSTALLATION_SECONDS
 
 from ghostroll.endpoint import StoreEndpoint
 
@@ -71,12 +80,14 @@ def test_uninstalling_leaves_data_and_configuration_and_nothing_else(
     assert pi.catalogued() == set(card.photos.values())
 
 
+@pytest.mark.parametrize("system", ["bookworm", "trixie"])
 def test_the_readme_s_way_from_a_flashed_card_to_a_link(
-    plain: Machine, bundle: Path, endpoint: StoreEndpoint, road: Road, make_card: CardMaker
+    fresh: Installed, bundle: Path, endpoint: StoreEndpoint, make_card: CardMaker, system: str
 ) -> None:
     """Flash, drop, plug in: what the README says, and nothing else."""
     card = make_card(3)
-    prepare(plain, endpoint, road.url)  # the two files
+    plain = fresh.machine
+    prepare(plain, endpoint, fresh.road.url)  # the two files
     plain.shell.put(bundle, f"{BOOT}/{bundle.name}")
     script = f"{BOOT}/ghostroll-first-boot.sh"
     plain.run(
@@ -84,17 +95,45 @@ def test_the_readme_s_way_from_a_flashed_card_to_a_link(
     )
     before = "console=serial0,115200 console=tty1 root=PARTUUID=12345678-02 rootfstype=ext4 fsck.repair=yes rootwait"
     line = f"{before} {first_boot_parameters(README)}"
+    if system == "bookworm":  # Imager's settings are a script there, cloud-init's business later
+        line = as_corrected(f"{before} {IMAGER} {first_boot_parameters(README)}")
+        plain.shell.write(f"{BOOT}/firstrun.sh", IMAGER_SCRIPT.format(boot=BOOT))
+        plain.run(f"chmod 755 {BOOT}/firstrun.sh")
     plain.run(f"echo '{line}' > {BOOT}/cmdline.txt; sync")
     plain.power_cut()
     plain.boot_until_reboot(for_systemd(line))
+    log = f"{BOOT}/ghostroll-first-boot.log"
     plain.boot()  # as its firmware does, with what is left of the line
-    plain.shell.open_way(road.port)
     assert plain.run(f"cat {BOOT}/cmdline.txt") == before
+    assert bool(plain.says("ls /root/imager-was-here")) is (system == "bookworm")
+    if system == "trixie":
+        fresh.wait_for("the installation", lambda: "Installing" in plain.says(f"cat {log}"))
+        plain.power_cut()
+        plain.boot()
+    plain.shell.open_way(fresh.road.port)
+    fresh.wait_for("the end of the installation", lambda: "Done." in plain.says(f"cat {log}"), INSTALLATION_SECONDS)
+    said = plain.run(f"cat {log}")
+    assert "is installed" in said
+    assert "udev starts a run for each card" in said, "it ends with what the doctor finds"
     assert plain.says(f"ls {BOOT}/ghostroll-aws-credentials") == ""
-    assert "is installed" in plain.run(f"cat {BOOT}/ghostroll-first-boot.log")
-    pi = Installed(plain, road)
+    assert plain.says("systemctl list-unit-files --no-legend ghostroll-first-boot.service") == ""
     plain.plug_in_reader(card.image)
-    pi.assert_shared(pi.wait_for_link(card), card)
+    fresh.assert_shared(fresh.wait_for_link(card), card)
+
+
+def test_a_configuration_that_is_not_valid_is_told_of_and_changes_nothing(pi: Installed) -> None:
+    before = pi.machine.run(f"cat {CONFIGURATION}")
+    pi.machine.run(f"echo 's3_bucket = my-galleries' > {BOOT}/ghostroll.toml.txt; sync")
+    pi.machine.reboot()
+    pi.wait_for("it on the status", lambda: pi.status()["state"] == "error")
+    error = pi.status()["error"]
+    assert "not valid TOML" in error["message"]
+    assert "not valid TOML" in pi.journal()
+    assert pi.machine.run(f"cat {CONFIGURATION}") == before
+    assert pi.machine.says(f"ls {BOOT}/ghostroll.toml.txt.refused")
+    pi.machine.run(f"cp {CONFIGURATION} {BOOT}/ghostroll.toml; sync")
+    pi.machine.reboot()
+    pi.wait_for("the end of it", lambda: pi.status()["state"] == "idle")
 
 
 def test_a_new_configuration_on_the_boot_partition_is_taken_at_the_next_boot(pi: Installed) -> None:

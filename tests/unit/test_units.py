@@ -180,6 +180,30 @@ def test_the_panel_s_lines_come_into_config_txt_once_and_go_again_without_a_trac
     assert config.read_bytes() == before
 
 
+@pytest.mark.parametrize("end", ["", "\n"])
+def test_a_line_of_config_txt_without_an_end_stays_as_it_is(tmp_path: Path, end: str) -> None:
+    config = tmp_path / "config.txt"
+    config.write_text(f"dtoverlay=vc4-kms-v3d{end}")
+    for _ in range(2):
+        subprocess.run([PROGRAMS / "enable-panel", "on", config], check=True, capture_output=True)
+    lines = config.read_text().splitlines()
+    assert lines.count("dtoverlay=vc4-kms-v3d") == lines.count("dtparam=spi=on") == 1
+    subprocess.run([PROGRAMS / "enable-panel", "off", config], check=True, capture_output=True)
+    assert config.read_text() == "dtoverlay=vc4-kms-v3d\n"
+
+
+def test_what_follows_our_lines_stays_where_their_end_was_taken_away(tmp_path: Path) -> None:
+    config = tmp_path / "config.txt"
+    subprocess.run(["touch", config], check=True)
+    subprocess.run([PROGRAMS / "enable-panel", "on", config], check=True, capture_output=True)
+    theirs = [line for line in config.read_text().splitlines() if line != "# GhostRoll: end."] + ["arm_64bit=1"]
+    config.write_text("\n".join(theirs))
+    for how in ("on", "on", "off"):
+        subprocess.run([PROGRAMS / "enable-panel", how, config], check=True, capture_output=True)
+        assert "arm_64bit=1" in config.read_text().splitlines()
+    assert not [line for line in config.read_text().splitlines() if "GhostRoll" in line]
+
+
 def test_a_disk_that_the_system_runs_from_is_no_card() -> None:
     with Path("/proc/self/mountinfo").open() as mounts:
         numbers = {fields[2] for fields in map(str.split, mounts) if fields[4] == "/"}

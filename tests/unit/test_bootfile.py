@@ -1,0 +1,44 @@
+"""A configuration that was refused at the boot is told of where its owner looks."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ghostroll import bootfile, commands
+from ghostroll.config import Effective, Settings
+
+
+@pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
+def test_where_nothing_was_refused_there_is_nothing_to_say(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "ghostroll.toml.refused").write_bytes(content)
+    assert bootfile.refusal(tmp_path / "ghostroll.toml") is None
+    assert bootfile.refusal(None) is None
+
+
+def test_what_is_wrong_is_said_on_one_line(tmp_path: Path) -> None:
+    (tmp_path / "ghostroll.toml.refused").write_text("the file is not valid TOML: line 1.\nmore\n")
+    error = bootfile.refusal(tmp_path / "ghostroll.toml")
+    assert error is not None
+    assert "the file is not valid TOML: line 1." in str(error)
+    assert "\n" not in str(error)
+
+
+def test_it_is_on_the_status_when_the_steady_loop_starts(
+    store_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = store_settings(tmp_path / "base", mount_roots="")
+    settings.base_dir.mkdir(parents=True)
+    (tmp_path / "ghostroll.toml.refused").write_text("the file is not valid TOML.\n")
+    seen = {}
+
+    def until_stopped(_: object) -> None:
+        seen.update(json.loads(settings.status_path.read_text()))
+
+    monkeypatch.setattr(commands.watching.Watch, "until_stopped", until_stopped)
+    commands.watch(None, Effective(settings, {}, tmp_path / "ghostroll.toml"))  # type: ignore[arg-type]
+    assert seen["state"] == "error"
+    assert "not valid TOML" in seen["error"]["message"]
+    assert "ghostroll.toml.refused" in seen["error"]["hint"]
