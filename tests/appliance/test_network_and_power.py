@@ -30,6 +30,26 @@ def test_without_a_network_a_card_is_saved_and_later_shared_by_itself(
     pi.assert_shared(pi.wait_for_link(card), card)
     link = pi.link_of(next(iter(pi.originals())))
     pi.wait_for("the link in the journal", lambda: link in pi.journal())
+    pi.wait_until_idle()
+    status = pi.status()
+    assert (status["state"], status["card"]["state"], status["card"]["safe_to_format"]) == ("done", "safe", True)
+    assert status["url"] == link, "all of that while the card is still in"
+
+
+def test_a_network_that_goes_in_the_middle_of_an_upload_costs_nothing(
+    pi: Installed, make_card: CardMaker, offline: Callable[[bool], None]
+) -> None:
+    card = make_card(12)
+    pi.road.up.bytes_a_second = 20_000.0
+    reader = pi.machine.plug_in_reader(card.image)
+    pi.wait_for("the upload", lambda: pi.status().get("counts", {}).get("uploaded"))
+    offline(True)
+    pi.wait_for("a run that leaves the rest", lambda: pi.status()["state"] == "waiting")
+    reader.pull()
+    pi.road.mend()
+    offline(False)
+    pi.assert_shared(pi.wait_for_link(card), card)
+    pi.assert_safe(card)
 
 
 @pytest.mark.parametrize(
