@@ -29,7 +29,8 @@ def adopt_originals(run: Run, session: Session) -> None:
         return
     row = run.catalog.session(session.session_id)
     durable.flush_files([session.originals / file.path for file in found])
-    reader = Reader(threading.Event())
+    total_bytes = sum(file.size_bytes for file in found)
+    reader = Reader(threading.Event(), total_bytes, tell=lambda _: run.alive())
     readings = {file.path: reader.read(session.originals / file.path) for file in found}
     saved = as_saved(found, known, readings)
     for twin in run.catalog.record_saved(session.session_id, row.card_id if row else "", saved):

@@ -102,7 +102,7 @@ def _clear_away(session: Session) -> None:
 
 def look_closer(run: Run, begun: Begun, found: Scan, plan: Plan) -> Plan:
     """Compare the sample of every known file, since nothing else is to be read; return the plan that follows."""
-    changed = set(changed_files(begun.volume, plan.known, run.stop))
+    changed = set(changed_files(begun.volume, plan.known, run.stop, run.alive))
     if not changed:
         return plan
     known = tuple(each for each in plan.known if each.file not in changed)

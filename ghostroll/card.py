@@ -4,7 +4,7 @@ import math
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -145,10 +145,10 @@ def find_directory(root: Path, relative: str) -> Path | None:
     return here
 
 
-def scan(volume: Volume) -> Scan:
+def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
     """List the media files of a volume. Symbolic links and special files are never followed.
 
-    Raises CardFailed where the volume went away.
+    `alive` is called for each entry that was looked at. Raises CardFailed where the volume went away.
     """
     before = volume.presence or _presence_or_gone(volume)
     roots = [found for name in MEDIA_ROOTS if (found := find_directory(volume.root, name))]
@@ -157,7 +157,7 @@ def scan(volume: Volume) -> Scan:
     ignored = 0
     size_most = _capacity_bytes(volume)
     for root in roots:
-        for path, entry in _regular_files(volume.root, root, unreadable):
+        for path, entry in _regular_files(volume.root, root, unreadable, alive):
             if is_housekeeping(entry.name):
                 ignored += 1
             elif entry.size_bytes > size_most:
@@ -166,7 +166,7 @@ def scan(volume: Volume) -> Scan:
                 files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
     outside = [
         path
-        for path, entry in _regular_files(volume.root, volume.root, unreadable, skip=frozenset(roots))
+        for path, entry in _regular_files(volume.root, volume.root, unreadable, alive, skip=frozenset(roots))
         if not is_housekeeping(entry.name)
     ]
     if _presence_or_gone(volume) != before or not roots:
@@ -197,7 +197,11 @@ class _Entry:
 
 
 def _regular_files(
-    top: Path, start: Path, unreadable: list[Unreadable], skip: frozenset[Path] = frozenset()
+    top: Path,
+    start: Path,
+    unreadable: list[Unreadable],
+    alive: Callable[[], None],
+    skip: frozenset[Path] = frozenset(),
 ) -> Iterator[tuple[str, _Entry]]:
     """Yield (path relative to `top`, entry) of every regular file below `start`."""
     waiting = [(start, 0)]
@@ -205,7 +209,7 @@ def _regular_files(
         directory, depth = waiting.pop()
         relative = "" if directory == top else f"{directory.relative_to(top)}/"
         try:
-            entries = _list(directory)
+            entries = _list(directory, alive)
         except OSError as error:
             unreadable.append(Unreadable(relative.rstrip("/"), error.strerror or "cannot be listed"))
             continue
@@ -222,17 +226,18 @@ def _regular_files(
                 waiting.append((inner, depth + 1))
 
 
-def _list(directory: Path) -> list[_Entry]:
+def _list(directory: Path, alive: Callable[[], None] = lambda: None) -> list[_Entry]:
     """Return a directory's entries, links not followed, without changing its access time."""
     fd = open_quietly(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(fd) as entries:
-            return [facts for entry in entries if (facts := _facts(entry))]
+            return [facts for entry in entries if (facts := _facts(entry, alive))]
     finally:
         os.close(fd)
 
 
-def _facts(entry: "os.DirEntry[str]") -> _Entry | None:
+def _facts(entry: "os.DirEntry[str]", alive: Callable[[], None]) -> _Entry | None:
+    alive()
     try:
         facts = entry.stat(follow_symlinks=False)
     except FileNotFoundError:  # it went while its directory was listed

@@ -8,7 +8,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -92,12 +92,22 @@ class Settings:
 
 
 @dataclass(frozen=True)
+class Overridden:
+    """What the configuration file says in vain: `value` stands in `file`, and `instead` is in force. All are words."""
+
+    value: str
+    file: str
+    instead: str
+
+
+@dataclass(frozen=True)
 class Effective:
-    """The settings, for each name where its value came from, in words, and the configuration file, if there is one."""
+    """The settings; by name, where each came from, in words; the configuration file, and what that sets in vain."""
 
     settings: Settings
     origins: dict[str, str]
     file: Path | None = None
+    overridden: dict[str, Overridden] = field(default_factory=dict)
 
 
 def _text(value: Any) -> str:
@@ -284,8 +294,9 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_path: 
     values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
     origins = dict.fromkeys(values, "default")
     path = _config_file(environment, config_path)
+    in_file = _read_file(path) if path else {}
     for source, origin in (
-        (_read_file(path) if path else {}, f"file {path}"),
+        (in_file, f"file {path}"),
         (_environment_values(environment), "environment"),
         (flags, "flag"),
     ):
@@ -296,20 +307,31 @@ def load(flags: Mapping[str, Any], environment: Mapping[str, str], config_path: 
     parsed.setdefault("status_image_path", parsed["base_dir"] / "status.png")
     if parsed["thumb_max_long_edge"] > parsed["share_max_long_edge"]:
         raise ConfigurationError("thumb_max_long_edge must not be greater than share_max_long_edge.")
-    return Effective(Settings(**parsed), origins, path)
+    overridden = {
+        name: Overridden(_shown(value), str(path), _shown(values[name]))
+        for name, value in in_file.items()
+        if values[name] is not value and not _means(_BY_NAME[name], value, parsed.get(name))
+    }
+    return Effective(Settings(**parsed), origins, path, overridden)
+
+
+def _means(setting: Setting, value: Any, parsed: Any) -> bool:
+    try:
+        return bool(setting.parse(value) == parsed)
+    except _Wrong:
+        return False
 
 
 def _parse(setting: Setting, value: Any, origin: str) -> Any:
     try:
         return setting.parse(value)
     except _Wrong as wrong:
-        shown = _USER_IN_URL.sub("://…@", _shown(value))
-        raise ConfigurationError(f"{setting.name} = {shown} ({origin}): must be {wrong}.") from None
+        raise ConfigurationError(f"{setting.name} = {_shown(value)} ({origin}): must be {wrong}.") from None
 
 
 def _shown(value: Any) -> str:
     try:
-        return repr(value)
+        return _USER_IN_URL.sub("://…@", repr(value))
     except ValueError:  # Python refuses to print very long numbers (sys.set_int_max_str_digits)
         return "a very long number"
 

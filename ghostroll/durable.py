@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import IO
 
 CHUNK_BYTES = 1 << 20
 
@@ -101,6 +102,18 @@ def make_directory(path: Path) -> None:
         _flush(directory.parent)
 
 
+def flush_so_far(file: IO[bytes]) -> None:
+    """Flush what was written to an open file so far."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def sha256_of(path: Path, moved: Callable[[], None] = lambda: None) -> str:
+    """Return the SHA-256 of a file in hex; `moved` is called for each MiB."""
+    with path.open("rb", buffering=0) as file:
+        return _sha256(file, moved)
+
+
 def sha256_from_disk(path: Path, moved: Callable[[], None] = lambda: None) -> tuple[str, bool]:
     """Read `path` past the page cache; return its SHA-256 in hex, and whether the bytes came from a disk.
 
@@ -108,13 +121,18 @@ def sha256_from_disk(path: Path, moved: Callable[[], None] = lambda: None) -> tu
 
     The file must have been flushed: only clean pages can be dropped (posix_fadvise(2)).
     """
-    digest = hashlib.sha256()
     with path.open("rb", buffering=0) as file:
         drop_from_cache(file.fileno())
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            moved()
-    return digest.hexdigest(), not is_memory_filesystem(path)
+        sha256 = _sha256(file, moved)
+    return sha256, not is_memory_filesystem(path)
+
+
+def _sha256(file: IO[bytes], moved: Callable[[], None]) -> str:
+    digest = hashlib.sha256()
+    while chunk := file.read(CHUNK_BYTES):
+        digest.update(chunk)
+        moved()
+    return digest.hexdigest()
 
 
 def drop_from_cache(fd: int) -> None:

@@ -25,9 +25,9 @@ def run_pipeline(run: Run, volume: Volume, *, session_id: str | None = None, reh
     """
     check_places(run.settings, volume)
     begun = choose_session(run, volume, session_id)
-    found = card.scan(volume)
+    found = card.scan(volume, run.alive)
     story.card_found(run, volume, found)
-    plan = make_plan(volume, found, run.catalog, taken=begun.names, rehash=rehash, stop=run.stop)
+    plan = make_plan(volume, found, run.catalog, taken=begun.names, rehash=rehash, stop=run.stop, alive=run.alive)
     plan = plan if plan.to_read else look_closer(run, begun, found, plan)
     story.planned(run, plan)
     check_room(run, plan)

@@ -3,7 +3,7 @@
 import hashlib
 import os
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -78,13 +78,16 @@ def make_plan(
     taken: Iterable[str] = (),
     rehash: bool = False,
     stop: threading.Event | None = None,
+    alive: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Tell known files from those to read; with `rehash`, every file is read.
 
-    `taken` are derivative names that the session already uses. Raises Interrupted on a `stop`.
+    `taken` are derivative names that the session already uses. `alive` is called for each file. Raises Interrupted
+    on a `stop`.
     """
+    stop = stop or threading.Event()
     remembered = catalog.remembered(volume.card_id) if volume.is_identified and not rehash else {}
-    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog, stop or threading.Event()))
+    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog, stop=stop, alive=alive))
     unknown = [file for file in found.files if file.path not in known]
     names = derivative_names(picture_sources(unknown, found.files), taken)
     return Plan(
@@ -98,9 +101,12 @@ def _known_files(
     files: Iterable[CardFile],
     remembered: dict[str, Remembered],
     catalog: Catalog,
+    *,
     stop: threading.Event,
+    alive: Callable[[], None],
 ) -> Iterable[tuple[str, KnownFile]]:
     for file in files:
+        alive()
         if stop.is_set():
             raise Interrupted("Interrupted before the card was read.")
         entry = remembered.get(file.path)
@@ -208,10 +214,16 @@ def read_again(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = 
     return [PlannedFile(file, names.get(file.path)) for file in files]
 
 
-def changed_files(volume: Volume, known: Iterable[KnownFile], stop: threading.Event) -> list[CardFile]:
-    """Return the known files whose sample on the card is not the one remembered: they are not known after all."""
+def changed_files(
+    volume: Volume, known: Iterable[KnownFile], stop: threading.Event, alive: Callable[[], None] = lambda: None
+) -> list[CardFile]:
+    """Return the known files whose sample on the card is not the one remembered: they are not known after all.
+
+    `alive` is called for each file.
+    """
     changed = []
     for each in known:
+        alive()
         if stop.is_set():
             raise Interrupted("The check of the card was interrupted.")
         try:

@@ -112,13 +112,12 @@ class _Proven:
 
 def _proven(run: Run, volume: Volume, found: Scan) -> _Proven:
     copies = run.catalog.copies_of_card(volume.card_id)
-    there = [
-        copy
-        for file in found.files
-        if (copy := copies.get(file.path))
-        and copy.size_bytes == file.size_bytes
-        and _is_there(run, copy.session_id, copy.path, copy.size_bytes)
-    ]
+    there = []
+    for file in found.files:
+        run.alive()
+        copy = copies.get(file.path)
+        if copy and copy.size_bytes == file.size_bytes and _is_there(run, copy.session_id, copy.path, copy.size_bytes):
+            there.append(copy)
     return _Proven(len(there), sum(copy.verified for copy in there))
 
 

@@ -10,7 +10,6 @@ import re
 import zipfile
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostroll import durable
@@ -28,29 +27,41 @@ PAGE_CACHE_CONTROL = "private, no-cache"
 # The dates that a zip can hold (APPNOTE.TXT 4.4.6: MS-DOS date).
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 _ZIP_END = (2107, 12, 31, 23, 59, 58)
+# How much of a zip waits for one flush: a minute's work for the slowest disk.
+_FLUSH_BYTES = 64 << 20
 # A line of sha256sum(1): a backslash before it says that there are some in the name.
 _CHECKSUM = re.compile(rb"(\\?)([0-9a-f]{64}) [ *]originals/(.+)", re.DOTALL)
 _UNESCAPED = {b"\\": b"\\", b"n": b"\n", b"r": b"\r"}
 
 
-def write_zip(session: Session, shots: list[Shot]) -> bool:
+def write_zip(session: Session, shots: list[Shot], alive: Callable[[], None] = lambda: None) -> bool:
     """Write all share images into `share.zip`, stored; return whether there are any. Raises OSError.
 
-    The same pictures give the same bytes, so that a repeated upload is recognised.
+    The same pictures give the same bytes, so that a repeated upload is recognised. `alive` is called for each picture;
+    what was written is flushed on the way, since at its end gigabytes would take minutes without a sign of life.
     """
     if not shots:
         session.share_zip.unlink(missing_ok=True)
         return False
     temporary = session.new_temporary()
-    with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
+    with temporary.open("wb") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        flushed_bytes = 0
         for shot in sorted(shots, key=lambda shot: os.fsencode(shot.share.name)):
-            entry = zipfile.ZipInfo(object_name(shot.share.name), _zip_date(shot.captured))
-            entry.external_attr = 0o644 << 16
-            with session.share_image(shot.share.name).open("rb") as image, archive.open(entry, "w") as target:
-                while chunk := image.read(durable.CHUNK_BYTES):
-                    target.write(chunk)
+            _add_to_zip(archive, session, shot)
+            if file.tell() - flushed_bytes >= _FLUSH_BYTES:
+                durable.flush_so_far(file)
+                flushed_bytes = file.tell()
+            alive()
     durable.move_into_place([(temporary, session.share_zip)])
     return True
+
+
+def _add_to_zip(archive: zipfile.ZipFile, session: Session, shot: Shot) -> None:
+    entry = zipfile.ZipInfo(object_name(shot.share.name), _zip_date(shot.captured))
+    entry.external_attr = 0o644 << 16
+    with session.share_image(shot.share.name).open("rb") as image, archive.open(entry, "w") as target:
+        while chunk := image.read(durable.CHUNK_BYTES):
+            target.write(chunk)
 
 
 def _zip_date(captured: str | None) -> tuple[int, int, int, int, int, int]:
@@ -62,9 +73,14 @@ def _zip_date(captured: str | None) -> tuple[int, int, int, int, int, int]:
     return min(max(date, _ZIP_EPOCH), _ZIP_END)
 
 
-def upload_zip(session: Session, catalog: Catalog, store: "Store", part_sent: Callable[[], None]) -> bool:
-    """Upload `share.zip` unless the store has it as it is; return whether it was sent."""
-    sha256 = _sha256(session.share_zip)
+def upload_zip(
+    session: Session, catalog: Catalog, store: "Store", part_sent: Callable[[], None], alive: Callable[[], None]
+) -> bool:
+    """Upload `share.zip` unless the store has it as it is; return whether it was sent.
+
+    `part_sent` is called as it moves, `alive` for each MiB while it is hashed before that.
+    """
+    sha256 = durable.sha256_of(session.share_zip, alive)
     if catalog.upload(session.zip_key) == (sha256, store.identity):
         return False
     size_bytes = session.share_zip.stat().st_size
@@ -150,11 +166,6 @@ def _checksum(line: bytes) -> tuple[str, str] | None:
     if mark:
         path = re.sub(rb"\\([\\nr])", lambda escape: _UNESCAPED[escape[1]], path)
     return os.fsdecode(path), sha256.decode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def rfc3339(moment: datetime) -> str:

@@ -114,7 +114,9 @@ def show_config(options: argparse.Namespace, effective: Effective) -> int:
         print(json.dumps(shown, indent=1))
     else:
         for setting, value, origin in rows:
-            print(f"{setting.name:24} = {_toml(setting, value):40} # {origin}")
+            in_vain = effective.overridden.get(setting.name)
+            over = f", over {in_vain.value} (file {in_vain.file})" if in_vain else ""
+            print(f"{setting.name:24} = {_toml(setting, value):40} # {origin}{over}")
         print("# Credentials are never settings: they come from AWS's own chain, or systemd's.")
     return 0
 

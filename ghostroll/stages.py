@@ -181,7 +181,7 @@ class Stages:
             self._pictures_saved.set()
             ingest.read(plan.the_rest())
             ingest.finish()
-            if changed := changed_files(volume, plan.known, run.stop):
+            if changed := changed_files(volume, plan.known, run.stop, run.alive):
                 run.record.add(skipped=-len(changed), new=len(changed), saved=-len(changed))
                 run.record.add_bytes(total=sum(file.size_bytes for file in changed))
                 names = (*begun.names, *(planned.name for planned in plan.to_read if planned.name))

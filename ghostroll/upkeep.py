@@ -62,6 +62,7 @@ class Upkeep:
     shared: Callable[[], None]
     _requests: Requests = field(init=False)
     _is_signing: bool = False
+    _is_finishing: bool = False
     _clock: WallClock = field(default_factory=WallClock)
     _retry_at: float = 0.0
     _revive_at: float = 0.0
@@ -91,8 +92,9 @@ class Upkeep:
         if now >= self._shown_at:
             self._shown_at = now + _SHOWN_SECONDS
             works.append(("shown link", self._look_at_the_link))
-        if now >= self._retry_at and not card_at_work:
-            self._retry_at = self._probe_at = _NEVER  # until this try has ended
+        if now >= self._retry_at and not card_at_work and not self._is_finishing:
+            self._is_finishing = True
+            self._retry_at = self._probe_at = _NEVER  # until this try has ended, or somebody asks for another
             works.append(("resume", self._finish_others))
         elif now >= self._probe_at:
             self._probe_at = _NEVER
@@ -119,8 +121,10 @@ class Upkeep:
             failed = any(run.problems for run in runs)
             self._answered_in_vain = self._answered_in_vain and failed
             self._pause = min(2 * self._pause, _RETRY_SECONDS_MOST) if failed else _RETRY_SECONDS
-            self._retry_at = time.monotonic() + self._pause * random.uniform(0.8, 1.0)  # noqa: S311 - not a secret
+            pause = self._pause * random.uniform(0.8, 1.0)  # noqa: S311 - not a secret
+            self._retry_at = min(self._retry_at, time.monotonic() + pause)
             self._look_out_for_the_store(runs)
+            self._is_finishing = False
 
     def _look_out_for_the_store(self, runs: list[Run]) -> None:
         """After runs that found the store out of reach, see how soon it answers again."""
@@ -170,11 +174,16 @@ class Upkeep:
         self._is_signing = True
         try:
             logger.info("Asked for a fresh link to the last share.")
-            for run, _ in signed_anew(self.invocation, [self.invocation.catalog.last_share()]):
-                if run.problems and not _out_of_reach([run]):
+            row = self.invocation.catalog.last_share()
+            for _ in signed_anew(self.invocation, [row]):
+                if row and self._has_become_unfinished(row):
                     self._retry_at = 0.0  # what the store has lost is sent again
         finally:
             self._is_signing = False
+
+    def _has_become_unfinished(self, row: SessionRow) -> bool:
+        now = self.invocation.catalog.session(row.session_id)
+        return row.state is SessionState.SHARED and now is not None and now.state is SessionState.INGESTED
 
     def _look_at_the_link(self) -> None:
         """Have the status show what is so, where the link that it shows no longer holds."""

@@ -23,6 +23,10 @@ class PanelFailed(GhostrollError):
     default_hint = "`ghostroll doctor` looks at the panel's connections."
 
 
+class NoBus(PanelFailed):
+    """There is nothing that a panel could be connected to."""
+
+
 class PictureFailed(PanelFailed):
     """The picture cannot be written."""
 
@@ -71,18 +75,26 @@ def open_panel(settings: Settings, i2c_bus: Path = _I2C_BUS) -> Panel | None:
     """
     if settings.panel in ("png", "none"):
         return None
-    from ghostroll_display import inky_panel  # noqa: PLC0415 - only where a panel is wanted
-
     if settings.panel != "auto":
+        from ghostroll_display import inky_panel  # noqa: PLC0415 - only where a panel is wanted
+
         return inky_panel.InkyPanel(_named(settings.panel))
-    if not i2c_bus.exists():
-        logger.info("No panel is looked for: there is no %s. The picture is written all the same.", i2c_bus)
-        return None
     try:
-        model = inky_panel.find()
+        return look_for_panel(i2c_bus)
+    except NoBus as error:
+        logger.info("No panel is looked for: %s The picture is written all the same.", error)
     except PanelFailed as error:
         logger.warning("No panel was found: %s The picture is written all the same.", error)
-        return None
+    return None
+
+
+def look_for_panel(i2c_bus: Path = _I2C_BUS) -> Panel:
+    """Return the e-ink panel that is there, as its EEPROM says; raises PanelFailed."""
+    from ghostroll_display import inky_panel  # noqa: PLC0415 - only where a panel is wanted
+
+    if not i2c_bus.exists():
+        raise NoBus(f"There is no {i2c_bus}.")
+    model = inky_panel.find()
     logger.info("The panel is %s, %d x %d pixels.", model.name, *model.size)
     return inky_panel.InkyPanel(model)
 

@@ -26,6 +26,7 @@ from ghostroll_display.panel import Panel, PanelFailed, PictureFailed, PngPanel,
 from ghostroll_display.reading import Reader
 from ghostroll_display.refreshing import GRACE_SECONDS, Refresher, blank
 from ghostroll_display.screens import Screen, screen
+from ghostroll_display.searching import Search
 from ghostroll_display.telling import Systemd, power_goes_off
 from ghostroll_display.thumbnails import Thumbnails
 from ghostroll_display.view import view
@@ -85,7 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.once:
             display.show_once()
         else:
-            follow(display, settings, open_button(settings))
+            is_looked_for = display.panel is None and settings.panel == "auto"
+            follow(display, settings, open_button(settings), Search() if is_looked_for else None)
     except GhostrollError as error:
         logger.error("%s", f"{error} {error.hint}".strip())
         return error.exit_code
@@ -106,6 +108,7 @@ class Display:
 
     def __init__(self, settings: Settings, panel: Panel | None) -> None:
         self.panel = panel
+        self._settings = settings
         self._reader = Reader(settings.status_path)
         self._asking = Asking(Requests(settings.status_path.parent), time.monotonic)
         model = panel.model if panel else png_model(settings.panel_size or DEFAULT_SIZE)
@@ -143,6 +146,13 @@ class Display:
         """Begin to refresh the panel."""
         if self._refresher:
             self._refresher.start()
+
+    def take(self, panel: Panel) -> None:
+        """Show everything on this panel from now on: it came after the display was started."""
+        self.panel = panel
+        self._picture = PngPanel(panel.model, self._settings.status_image_path)
+        self._refresher = Refresher(panel)
+        self._refresher.start()
 
     def hear(self) -> None:
         """Do what the button asks for; what is shown next tells."""
@@ -212,8 +222,11 @@ class Display:
         return screen(view(self._record), datetime.now().astimezone()).shows_code
 
 
-def follow(display: Display, settings: Settings, button: Button | None = None) -> None:
-    """Show the record whenever it changes, and heed the button, until SIGTERM or SIGINT."""
+def follow(display: Display, settings: Settings, button: Button | None = None, search: Search | None = None) -> None:
+    """Show the record whenever it changes, and heed the button, until SIGTERM or SIGINT.
+
+    A panel that the `search` finds is taken.
+    """
     stop = threading.Event()
     watch = Watch(settings.status_path)
 
@@ -228,8 +241,13 @@ def follow(display: Display, settings: Settings, button: Button | None = None) -
         button.wake = watch.wake
     systemd = Systemd()
     display.start()
+    if search:
+        search.wake = watch.wake
+        search.start()
     while not stop.is_set():
         drawn_at = time.monotonic()
+        if search and (panel := search.found()):
+            display.take(panel)
         display.hear()
         display.show()
         systemd.tell(display.message)
@@ -239,6 +257,8 @@ def follow(display: Display, settings: Settings, button: Button | None = None) -
         pause = _PRESSED_SECONDS if is_pressed else _DRAW_SECONDS
         stop.wait(max(0.0, drawn_at + pause - time.monotonic()))
     systemd.ending(display.seconds_to_end)
+    if search:
+        search.end()
     if button:
         button.close()
     display.end()

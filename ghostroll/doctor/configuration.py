@@ -6,8 +6,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostroll.config import CONFIG_FILES, Effective, Settings
+from ghostroll import bootfile
+from ghostroll.config import CONFIG_FILES, ENVIRONMENT_PREFIX, Effective, Settings
 from ghostroll.doctor.findings import EX_CREDENTIALS, Finding, failed, ok, warning
+from ghostroll.doctor.place import STATE_DIRECTORY, is_appliance
 from ghostroll.errors import CredentialsRefused
 from ghostroll.store.answers import in_our_words
 
@@ -40,6 +42,9 @@ def findings(effective: Effective) -> Iterator[Finding]:
     told = "; ".join(f"{', '.join(names)} ({origin})" for origin, names in by_origin.items())
     yield ok("settings", f"Set: {told}." if told else "Every setting has its default.")
     yield from _passed_over(set(by_origin))
+    yield from _overridden(effective)
+    if refused := bootfile.refusal(effective.file):
+        yield warning("settings", str(refused), refused.hint)
     if effective.settings.verify == "none":
         yield warning(
             "settings",
@@ -54,6 +59,26 @@ def _passed_over(origins: set[str]) -> Iterator[Finding]:
     used = [path for path in files if f"file {path}" in origins]
     for path in files[files.index(used[0]) + 1 :] if used else []:
         yield warning("settings", f"{path} is not read, since {used[0]} is.", "Move its settings there, or remove it.")
+
+
+def _overridden(effective: Effective) -> Iterator[Finding]:
+    """Tell of what the file says and the environment says otherwise. A flag is meant for one command."""
+    for name, each in effective.overridden.items():
+        if effective.origins[name] == "environment":
+            yield warning(
+                "settings",
+                f"{name} = {each.value} ({each.file}) has no effect: the environment says {each.instead}.",
+                _instead_of(name, effective.settings),
+            )
+
+
+def _instead_of(name: str, settings: Settings) -> str:
+    if name in ("base_dir", "db_path") and is_appliance(settings):
+        return (
+            f"Remove it: on an appliance everything is kept in {STATE_DIRECTORY}."
+            " To keep it on a larger disk, have that mounted there: docs/configuration.md"
+        )
+    return f"Remove it there, or {ENVIRONMENT_PREFIX}{name.upper()} from the environment."
 
 
 def lend_installed_credentials() -> None:

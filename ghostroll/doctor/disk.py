@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ghostroll.config import Settings
 from ghostroll.doctor.findings import EX_DISK, Finding, failed, ok, warning
+from ghostroll.doctor.place import STATE_DIRECTORY, is_appliance
 from ghostroll.durable import is_memory_filesystem
 
 SERVICE_USER = "ghostroll"
@@ -93,7 +94,7 @@ def _lasting(settings: Settings) -> Finding:
                 "filesystem",
                 f"{directory} lies in memory. {what} kept there are gone after a power cut, and reading them back"
                 " proves nothing.",
-                f"Set {'base_dir' if what == 'Photos' else 'db_path'} to a place on a disk.",
+                f"Keep them on a disk: {_move_to_it(settings, 'base_dir' if what == 'Photos' else 'db_path')}",
             )
     return ok("filesystem", f"{settings.base_dir} lies on a disk that keeps what was flushed.")
 
@@ -105,7 +106,10 @@ def _room(settings: Settings) -> Finding:
     derived = _DERIVED_SHARE * (2 if settings.uses_embedded_store else 1)
     reserve = min(_RESERVE_BYTES, disk.total // 20)
     needed = _CARD_BYTES * (1 + derived) + reserve
-    fix = f"Move sessions that were handed over away from {settings.base_dir}, or set base_dir to a larger disk."
+    fix = (
+        f"Move sessions that were handed over away from {settings.base_dir}, or keep all on a larger disk: "
+        f"{_move_to_it(settings, 'base_dir')}"
+    )
     if disk.free <= reserve:
         return failed("space", f"{_gigabytes(disk.free)} are free: no card can be saved.", fix, EX_DISK)
     if disk.free < needed:
@@ -116,6 +120,13 @@ def _room(settings: Settings) -> Finding:
             fix,
         )
     return ok("space", f"{_gigabytes(disk.free)} are free: a full 64 GB card has room.")
+
+
+def _move_to_it(settings: Settings, name: str) -> str:
+    """Return how another disk is put to use: on an appliance the units decide what the setting `name` says."""
+    if is_appliance(settings):
+        return f"have it mounted at {STATE_DIRECTORY} (docs/configuration.md)."
+    return f"set {name} to a place on it."
 
 
 def _gigabytes(size_bytes: float) -> str:

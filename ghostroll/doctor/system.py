@@ -27,6 +27,8 @@ _STEADY = {
     _STORE: "links do not open",
     _LINKS: "panels that are too small for the full link show no code",
 }
+# An owner's own disk for all that is kept. The units wait for it (StateDirectory=: systemd.exec(5)), and say nothing.
+_DISK = "var-lib-ghostroll.mount"
 _PROPERTIES = "Id,LoadState,ActiveState,SubState"
 Units = dict[str, dict[str, str]]
 
@@ -56,7 +58,7 @@ def _without_rule(settings: Settings) -> Finding:
 
 def units(settings: Settings) -> Iterator[Finding]:
     """Find out how the units are, as systemd tells (org.freedesktop.systemd1(5), the properties of a unit)."""
-    told = answer_of("systemctl", "show", f"--property={_PROPERTIES}", "--", *_STEADY, "ghostroll*")
+    told = answer_of("systemctl", "show", f"--property={_PROPERTIES}", "--", _DISK, *_STEADY, "ghostroll*")
     known = _known(told) if told else {}
     if not any(facts["LoadState"] != "not-found" for facts in known.values()):
         yield ok("units", "GhostRoll is not installed as a service here: this is not an appliance.")
@@ -78,6 +80,8 @@ def _state(unit: str, facts: dict[str, str], settings: Settings) -> Finding | No
     if (unit == _STORE and not settings.uses_embedded_store) or (unit == _LINKS and not settings.short_links):
         return None
     log = f"`journalctl -u {unit} -e` tells why."
+    if unit == _DISK:
+        return _disk(facts, log)
     if facts.get("ActiveState") == "failed" and unit == _LINKS:
         text = f"{unit} has failed: {_STEADY[unit]}. Most likely another program has its port."
         return failed(unit, text, "`sudo ss -ltnp` names it. End it, or choose another port: docs/configuration.md")
@@ -86,6 +90,15 @@ def _state(unit: str, facts: dict[str, str], settings: Settings) -> Finding | No
     if facts.get("SubState") == "auto-restart":
         return failed(unit, f"{unit} ends and is started again and again.", log)
     return _steady(unit, facts) if unit in _STEADY else None
+
+
+def _disk(facts: dict[str, str], log: str) -> Finding | None:
+    if facts["LoadState"] == "not-found":
+        return None  # all is kept on the system's own
+    if facts.get("ActiveState") == "active":
+        return ok(_DISK, "The disk for photos is mounted.")
+    text = "The disk for photos is not mounted: no card is saved."
+    return failed(_DISK, text, f"Check the disk and its cable, then restart the machine. {log}")
 
 
 def _steady(unit: str, facts: dict[str, str]) -> Finding:

@@ -8,6 +8,7 @@ import pytest
 
 from ghostroll import bootfile, commands
 from ghostroll.config import Effective, Settings
+from ghostroll.doctor import configuration
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
@@ -42,3 +43,9 @@ def test_it_is_on_the_status_when_the_steady_loop_starts(
     assert seen["state"] == "error"
     assert "not valid TOML" in seen["error"]["message"]
     assert "ghostroll.toml.refused" in seen["error"]["hint"]
+
+
+def test_the_doctor_says_so_too(store_settings: Callable[..., Settings], tmp_path: Path) -> None:
+    (tmp_path / "ghostroll.toml.refused").write_text("the file is not valid TOML.\n")
+    effective = Effective(store_settings(tmp_path / "base"), {}, tmp_path / "ghostroll.toml")
+    assert [each.verdict for each in configuration.findings(effective) if "not valid TOML" in each.text] == ["warning"]

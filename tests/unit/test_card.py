@@ -36,6 +36,14 @@ def paths(card: "CardBuilder") -> list[str]:
     return [file.path for file in card.scan().files]
 
 
+def test_each_entry_of_a_card_is_a_sign_of_life_while_it_is_listed(card: "CardBuilder") -> None:
+    for n in range(20):
+        card.write(f"DCIM/{n % 2}/{n}.jpg")
+    signs: list[None] = []
+    assert len(scan(card.volume(), lambda: signs.append(None)).files) == 20
+    assert len(signs) >= 22  # the directories, too
+
+
 # Finding a volume
 
 

@@ -1,15 +1,24 @@
 """What other processes' runs come to stands in this one's log, once, in plain sentences."""
 
+import json
 import logging
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
+from ghostroll import board
+from ghostroll.board import Board
 from ghostroll.chronicle import Chronicle
 from ghostroll.record import StatusRecord
 from ghostroll.status import CardState, Problem, State
 
 URL = "https://bucket.example.com/sessions/x/index.html?X-Amz-Signature=1"
+
+
+@pytest.fixture(autouse=True)
+def records_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(board, "INTERVAL_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -57,13 +66,107 @@ def test_what_went_wrong_is_told_with_what_to_do(tmp_path: Path, log: pytest.Log
     assert log.messages == ["No room. Free some space."]
 
 
-def test_what_was_told_before_and_our_own_runs_are_passed_over(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    earlier, ours = another_run(tmp_path, "run-old"), another_run(tmp_path, "run-ours")
-    for record in (earlier, ours):
-        record.change(state=State.DONE, message="Done.")
-    earlier.close()
-    chronicle = Chronicle(tmp_path / "status.json", lambda run_id: run_id == "run-ours")
+@pytest.fixture
+def status_path(tmp_path: Path) -> Path:
+    return tmp_path / "status.json"
+
+
+def restarted(status_path: Path, *ours: str) -> Chronicle:
+    """The chronicle of a process that has just started."""
+    chronicle = Chronicle(status_path, ours.__contains__)
     chronicle.begin()
-    ours.close()
-    chronicle.tell()
+    return chronicle
+
+
+def done(tmp_path: Path, run_id: str = "run-1", message: str = "Done: 3 pictures shared.") -> None:
+    """A run from its beginning to its end."""
+    record = another_run(tmp_path, run_id)
+    record.change(state=State.DONE, message=message)
+    record.close()
+
+
+def test_what_happened_before_the_first_start_is_told(
+    tmp_path: Path, status_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    done(tmp_path)  # of a card that was in when the machine started
+    restarted(status_path).tell()
+    assert log.messages == ["Done: 3 pictures shared."]
+
+
+def test_what_was_told_is_not_told_again_after_a_restart_and_what_came_since_is(
+    tmp_path: Path, status_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    record = another_run(tmp_path)
+    record.change_card(label="EOS", state=CardState.READING, files=3)
+    record.change(state=State.RUNNING)
+    record._write()
+    restarted(status_path).tell()
+    assert log.messages == ["Card EOS: 3 files."]
+    record.change(state=State.DONE, message="Done.")
+    record._changed_at -= 5000  # this process was away for long
+    record.close()
+    log.clear()
+    restarted(status_path).tell()
+    assert log.messages == ["Done."]
+    log.clear()
+    restarted(status_path).tell()
     assert log.messages == []
+
+
+def test_our_own_runs_are_passed_over_even_by_a_later_process(
+    tmp_path: Path, status_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    chronicle = restarted(status_path, "run-ours")
+    done(tmp_path, "run-ours")
+    chronicle.tell()
+    restarted(status_path).tell()
+    assert log.messages == []
+
+
+@pytest.mark.parametrize("kept", [None, b"", b"[]", b'{"run-1": "Done."}', b'{"run-1": [1]}', b"\xff", b"[" * 100_000])
+def test_where_it_is_not_known_what_was_told_only_what_ended_long_ago_is_passed_over(
+    tmp_path: Path, status_path: Path, log: pytest.LogCaptureFixture, kept: bytes | None
+) -> None:
+    with ExitStack() as stack:
+        for run_id in ("run-old", "run-new", "run-at-work"):
+            record = stack.enter_context(closing(another_run(tmp_path, run_id)))
+            record.change_card(label=run_id, files=1)
+            record.change(state=State.RUNNING if run_id == "run-at-work" else State.DONE)
+            record._changed_at -= 0 if run_id == "run-new" else 3700
+            record._write()
+        if kept is not None:
+            (tmp_path / "status.d/.told").write_bytes(kept)
+        chronicle = restarted(status_path)
+        for _ in range(2):
+            chronicle.tell()
+        assert sorted(log.messages) == ["Card run-at-work: 1 files.", "Card run-new: 1 files."]
+
+
+def test_a_disk_that_does_not_take_what_was_told_ends_nothing(
+    tmp_path: Path, status_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    done(tmp_path)
+    kept = tmp_path / "status.d/.told"
+    kept.mkdir()
+    chronicle = restarted(status_path)
+    for _ in range(2):
+        chronicle.tell()
+    assert log.messages == ["Done: 3 pictures shared."]
+    kept.rmdir()
+    chronicle.tell()
+    restarted(status_path).tell()
+    assert log.messages == ["Done: 3 pictures shared."]
+
+
+def test_what_was_told_goes_with_its_run_and_is_no_record_itself(
+    tmp_path: Path, status_path: Path, log: pytest.LogCaptureFixture
+) -> None:
+    done(tmp_path, "run-1")
+    chronicle = restarted(status_path)
+    chronicle.tell()
+    done(tmp_path, "run-2", "Done: another card.")  # which clears the board
+    chronicle.tell()
+    assert list(Board(status_path).records()) == ["run-2"]
+    assert json.loads((tmp_path / "status.d/.told").read_text()) == {"run-2": ["Done: another card."]}
+    assert [path.name for path in (tmp_path / "status.d").iterdir() if path.suffix == ".tmp"] == []
+    assert len(log.messages) == 2

@@ -94,6 +94,14 @@ def test_a_whole_copy_without_a_row_is_taken_in_but_not_called_verified(run: Run
     assert "originals/DCIM/a.JPG" in session.checksums.read_text()
 
 
+def test_taking_in_a_large_copy_gives_signs_of_life(run: Run, session: Session) -> None:
+    signs: list[None] = []
+    run.alive = lambda: signs.append(None)
+    write(session.originals / "DCIM/a.MP4", bytes(3 << 20))
+    adopt_originals(run, session)
+    assert len(signs) == 3
+
+
 def test_a_copy_without_a_row_is_removed_only_for_a_twin_that_is_there(run: Run, session: Session) -> None:
     run.catalog.create_session("other", card_id="uuid:2", card_label="CARD")
     other = replace(session, session_id="other")

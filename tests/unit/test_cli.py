@@ -260,6 +260,15 @@ def test_a_device_without_a_card_has_none_to_eject(home: Path) -> None:
     assert list((home / "run/requests").iterdir()) == []
 
 
+def test_config_shows_what_the_file_says_in_vain(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = home / "own.toml"
+    file.write_text('sd_label = "EOS"\nstore_port = 9000\n')
+    assert call("config", "--config", str(file), "--sd-label", "*") == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert lines["sd_label"].endswith(f"# flag, over 'EOS' (file {file})")
+    assert lines["store_port"].endswith(f"# file {file}")
+
+
 def test_what_config_shows_can_be_a_configuration_file(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("config", "--mount-roots", "/a,/b", "--panel-size", "400x300", "--s3-bucket", "my-photos") == 0
     (home / "shown.toml").write_text(capsys.readouterr().out)

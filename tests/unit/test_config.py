@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostroll import config
-from ghostroll.config import SETTINGS, Settings
+from ghostroll.config import SETTINGS, Overridden, Settings
 from ghostroll.errors import ConfigurationError
 
 NAMES = [setting.name for setting in SETTINGS]
@@ -124,6 +124,26 @@ def test_a_flag_wins_over_the_environment_and_that_over_the_file_and_that_over_t
     assert (settings.thumb_quality, origins["thumb_quality"]) == (72, "environment")
     assert (settings.upload_workers, origins["upload_workers"]) == (2, f"file {file}")
     assert (settings.store_port, origins["store_port"]) == (8333, "default")
+
+
+def test_what_the_file_says_in_vain_is_known(file: Path) -> None:
+    file.write_text(
+        'base_dir = "/mnt/ssd"\ndb_path = "/srv/../srv/a.db"\nshare_quality = 81\nthumb_quality = 71\n'
+        'store_port = "no"\ns3_endpoint_url = "http://ann:secret@here"\n'
+    )
+    environment = {
+        "GHOSTROLL_BASE_DIR": "/var/lib/ghostroll/sessions",
+        "GHOSTROLL_DB_PATH": "/srv/a.db",  # the same place
+        "GHOSTROLL_THUMB_QUALITY": "71",
+        "GHOSTROLL_STORE_PORT": "9000",
+        "GHOSTROLL_S3_ENDPOINT_URL": "",
+    }
+    assert config.load({"share_quality": "82"}, environment, str(file)).overridden == {
+        "base_dir": Overridden("'/mnt/ssd'", str(file), "'/var/lib/ghostroll/sessions'"),
+        "share_quality": Overridden("81", str(file), "'82'"),
+        "store_port": Overridden("'no'", str(file), "'9000'"),
+        "s3_endpoint_url": Overridden("'http://…@here'", str(file), "''"),
+    }
 
 
 def test_the_file_named_by_flag_wins_over_the_one_named_by_the_environment(file: Path, tmp_path: Path) -> None:

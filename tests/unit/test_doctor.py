@@ -143,6 +143,7 @@ def test_memory_is_no_disk(settings: Settings) -> None:
         (finding,) = of("filesystem", disk.findings(settings))
     assert finding.verdict == "warning"
     assert "lies in memory" in finding.text
+    assert "base_dir" in finding.fix
 
 
 @as_root
@@ -155,6 +156,18 @@ def test_the_room_is_compared_with_a_card(settings: Settings, size: str, verdict
         (finding,) = of("space", disk.findings(settings))
     assert (finding.verdict, finding.exit_code) == (verdict, code)
     assert finding.fix
+
+
+@as_root
+def test_on_an_appliance_a_disk_is_mounted_since_the_settings_do_nothing(
+    store_settings: SettingsMaker, tmp_path: Path
+) -> None:
+    (tmp_path / "run/requests").mkdir(parents=True)
+    settings = store_settings(tmp_path / "base", status_path=str(tmp_path / "run/status.json"))
+    with mounted(settings.base_dir, "-t", "tmpfs", "-o", "size=40m", "none"):
+        fixes = [finding.fix for finding in disk.findings(settings) if finding.name in ("filesystem", "space")]
+    assert len(fixes) == 2
+    assert all("mounted at /var/lib/ghostroll" in fix and "set base_dir" not in fix for fix in fixes)
 
 
 # The catalog
@@ -256,6 +269,25 @@ def test_settings_are_named_with_where_they_come_from(tmp_path: Path) -> None:
     assert first.text == f"Set: sd_label, verify (file {file}); store_port (flag); panel (environment)."
     assert second.verdict == "warning"
     assert "not read back" in second.text
+
+
+@pytest.mark.parametrize("is_appliance", [True, False])
+def test_what_the_file_says_in_vain_is_told_with_what_to_do_instead(tmp_path: Path, *, is_appliance: bool) -> None:
+    file, run = tmp_path / "ghostroll.toml", tmp_path / "run"
+    (run / "requests" if is_appliance else run).mkdir(parents=True)
+    file.write_text('base_dir = "/mnt/ssd"\nsd_label = "EOS"\npanel = "none"\n')
+    environment = {
+        "GHOSTROLL_BASE_DIR": "/var/lib/ghostroll/sessions",
+        "GHOSTROLL_SD_LABEL": "*",
+        "GHOSTROLL_STATUS_PATH": str(run / "status.json"),
+    }
+    _, *found = configuration.findings(config.load({"panel": "png"}, environment, str(file)))
+    assert [finding.verdict for finding in found] == ["warning", "warning"]  # a flag is meant
+    assert found[0].text.startswith(f"base_dir = '/mnt/ssd' ({file}) has no effect")
+    assert "'/var/lib/ghostroll/sessions'" in found[0].text
+    assert ("mounted there" in found[0].fix) == is_appliance
+    assert ("GHOSTROLL_BASE_DIR" in found[0].fix) != is_appliance
+    assert "GHOSTROLL_SD_LABEL" in found[1].fix
 
 
 def test_a_second_file_is_told_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -409,6 +441,18 @@ def test_a_unit_that_failed_is_3_with_its_journal(settings: Settings, programs: 
     assert [finding.verdict for finding in found] == ["failed", "warning", "warning", "failed", "failed"]
     assert {finding.exit_code for finding in found} == {0, 3}
     assert "journalctl -u ghostroll@sda1.service" in found[-1].fix
+
+
+@pytest.mark.parametrize(
+    ("active", "load", "verdict"), [("active", "loaded", "ok"), ("failed", "loaded", "failed"), ("", "not-found", "")]
+)
+def test_an_owners_disk_that_is_not_mounted_is_told_of(
+    settings: Settings, programs: Path, active: str, load: str, verdict: str
+) -> None:
+    states = [unit("var-lib-ghostroll.mount", active, load), unit("ghostroll.service")]
+    install(programs, "systemctl", "\n".join(states))
+    found = of("var-lib-ghostroll.mount", system.units(settings))
+    assert [finding.verdict for finding in found] == ([verdict] if verdict else [])
 
 
 def test_a_link_socket_without_its_port_says_what_is_missing_and_what_to_do(settings: Settings, programs: Path) -> None:

@@ -233,6 +233,20 @@ def test_a_known_file_whose_size_changes_after_the_scan_is_not_known(bench: "Ben
     assert [file.path for file in changed_files(volume, plan.known, bench.stop)] == ["DCIM/a.jpg"]
 
 
+def test_each_known_file_is_a_sign_of_life_when_the_card_is_planned_and_when_it_is_looked_at_closer(
+    bench: "Bench",
+) -> None:
+    for name in "abcde":
+        bench.card.write(f"DCIM/{name}.jpg", name.encode())
+    bench.save()
+    volume = bench.card.volume()
+    signs: list[None] = []
+    plan = make_plan(volume, scan(volume), bench.catalog, alive=lambda: signs.append(None))
+    assert (len(plan.known), len(signs)) == (5, 5)
+    assert changed_files(volume, plan.known, bench.stop, lambda: signs.append(None)) == []
+    assert len(signs) == 10
+
+
 def test_names_of_any_bytes_are_known_again(bench: "Bench") -> None:
     for name in (b"\xff.jpg", b"a\nb.jpg", "ä.jpg".encode(), b"n" * 255):
         bench.card.write(b"DCIM/" + name, name)

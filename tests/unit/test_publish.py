@@ -3,16 +3,22 @@ import os
 import shutil
 import subprocess
 import zipfile
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ghostroll import publish
+from ghostroll.catalog import Catalog
+from ghostroll.config import Settings
+from ghostroll.endpoint import StoreEndpoint
 from ghostroll.media import Kind
 from ghostroll.rows import Derivative, Original, RenderState, Shot
 from ghostroll.session import Session
+from ghostroll.store import Store
 
 AWKWARD = [
     b"DCIM/100/plain.jpg",
@@ -121,6 +127,37 @@ def test_a_picture_that_is_missing_leaves_the_old_zip(session: Session) -> None:
     with pytest.raises(FileNotFoundError):
         publish.write_zip(session, [missing])
     assert session.share_zip.read_bytes() == before
+
+
+def test_a_zip_gives_a_sign_of_life_for_each_picture_and_is_flushed_on_the_way(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shots = [shot(session, f"DCIM/{n}.jpg", os.urandom(1000)) for n in range(6)]
+    flushed_bytes: list[int] = []
+    signs: list[int] = []
+
+    def fsync(fd: int) -> None:
+        flushed_bytes.append(os.fstat(fd).st_size)
+
+    monkeypatch.setattr(publish, "_FLUSH_BYTES", 2000)
+    monkeypatch.setattr(os, "fsync", fsync)
+    publish.write_zip(session, shots, lambda: signs.append(len(flushed_bytes)))
+    assert signs == [0, 1, 1, 2, 2, 3]
+    assert all(2000 * n < size < 2500 * n for n, size in enumerate(flushed_bytes[:3], start=1))
+    assert len(entries(session)) == 6
+
+
+def test_a_zip_gives_signs_of_life_while_it_is_hashed(
+    session: Session, catalog: Catalog, store_settings: Callable[..., Settings], tmp_path: Path
+) -> None:
+    nowhere = StoreEndpoint("http://localhost:9", "http://localhost:9", "bucket", "us-east-1", "key", "secret", "here")
+    store = Store.open(store_settings(tmp_path), endpoint=nowhere)
+    publish.write_zip(session, [shot(session, f"DCIM/{n}.jpg", os.urandom(1_000_000)) for n in range(3)])
+    content = session.share_zip.read_bytes()
+    catalog.record_uploaded(store.identity, [(session.zip_key, hashlib.sha256(content).hexdigest(), len(content))])
+    signs: list[None] = []
+    assert not publish.upload_zip(session, catalog, store, lambda: None, lambda: signs.append(None))
+    assert len(signs) == 3  # of 1 MiB each
 
 
 # SHA256SUMS

@@ -1,8 +1,21 @@
-"""Links stay open, whatever happens to the clock."""
+"""Links stay open, whatever happens to the clock; what is unfinished is tried again, by one at a time."""
 
+import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from ghostroll.upkeep import WallClock
+import pytest
+
+from ghostroll import upkeep as upkeep_module
+from ghostroll.begin import session_of
+from ghostroll.claim import working_on
+from ghostroll.config import Settings
+from ghostroll.errors import StoreUnreachable
+from ghostroll.invocation import Invocation, begun
+from ghostroll.media import Kind
+from ghostroll.rows import Derivative, Original, RenderState, SavedFile, SessionState, Shot
+from ghostroll.upkeep import Upkeep, WallClock
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -51,3 +64,116 @@ def test_a_clock_that_is_set_back_is_noticed_too_and_a_small_step_is_none() -> N
     assert clock.has_jumped
     before, now = clock.moments()
     assert before - now == timedelta(seconds=3659)
+
+
+# What is unfinished
+
+
+class EmptyStore:
+    """A store that has lost everything."""
+
+    identity = "https://bucket.example"
+
+    def listing(self, _: str) -> dict[str, int]:
+        return {}
+
+
+class Opener:
+    """Opens a store that has lost everything, or none."""
+
+    def __init__(self, *, is_in_reach: bool) -> None:
+        self._is_in_reach = is_in_reach
+
+    def __call__(self) -> EmptyStore:
+        if not self._is_in_reach:
+            raise StoreUnreachable("There is no network.")
+        return EmptyStore()
+
+    def revive(self) -> None:
+        pass
+
+
+@pytest.fixture
+def invocation(store_settings: Callable[..., Settings], tmp_path: Path) -> Iterator[Invocation]:
+    """With one session that is shared, of one picture."""
+    with begun(store_settings(tmp_path / "base", s3_bucket="bucket", mount_roots="")) as made:
+        share_one_picture(made)
+        made.opener = Opener(is_in_reach=True)  # type: ignore[assignment]
+        yield made
+
+
+def share_one_picture(made: Invocation) -> None:
+    session, catalog = session_of(made.settings, "shoot"), made.catalog
+    session.directory.mkdir(parents=True)
+    catalog.create_session("shoot", card_id="uuid:1", card_label="EOS")
+    original = Original("DCIM/a.jpg", Kind.STILL, 1, "0" * 64, "DCIM/a.jpg", RenderState.DONE)
+    catalog.record_saved("shoot", "uuid:1", [SavedFile(original, original.path, 0, "1" * 64, verified=True)])
+    share, thumb = (
+        Derivative(original.path, role, original.path, key, "2" * 64, 1, 3, 2)
+        for role, key in (
+            ("share", session.share_key(original.path)),
+            ("thumb", session.thumbnail_key(original.path)),
+        )
+    )
+    catalog.record_rendered("shoot", [Shot(original, None, None, share, thumb)])
+    catalog.record_uploaded(EmptyStore.identity, [(each.s3_key, each.sha256, 1) for each in (share, thumb)])
+    catalog.set_share("shoot", url="https://bucket.example/x", expires_utc="2100-01-01T00:00:00Z")
+    catalog.set_state("shoot", SessionState.SHARED)
+
+
+def names(upkeep: Upkeep) -> list[str]:
+    """What is due of the two that may not go on twice."""
+    return [name for name, _ in upkeep.due(card_at_work=False) if name in ("resume", "sign")]
+
+
+def after_its_first_try(invocation: Invocation) -> Upkeep:
+    upkeep = Upkeep(invocation, lambda: None)
+    works = dict(upkeep.due(card_at_work=False))
+    works["resume"]()
+    assert names(upkeep) == []
+    return upkeep
+
+
+def test_pictures_that_the_store_has_lost_are_sent_again_at_once(invocation: Invocation) -> None:
+    upkeep = after_its_first_try(invocation)
+    upkeep._sign_last_anew()
+    row = invocation.catalog.session("shoot")
+    assert row is not None
+    assert row.state is SessionState.INGESTED
+    assert names(upkeep) == ["resume"]
+
+
+def test_a_link_that_could_not_be_signed_for_another_reason_starts_nothing(invocation: Invocation) -> None:
+    upkeep = after_its_first_try(invocation)
+    with invocation.run() as run, working_on(run, session_of(invocation.settings, "shoot")):
+        upkeep._sign_last_anew()
+        assert names(upkeep) == [], "another run is working on it"
+    invocation.opener = Opener(is_in_reach=False)  # type: ignore[assignment]
+    invocation.stop.set()
+    upkeep._sign_last_anew()
+    assert names(upkeep) == [], "there is no store"
+
+
+def test_what_is_unfinished_is_finished_by_one_at_a_time(
+    invocation: Invocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun_it, go_on = threading.Event(), threading.Event()
+
+    def finished(*_: object) -> list[None]:
+        begun_it.set()
+        assert go_on.wait(60)
+        return []
+
+    monkeypatch.setattr(upkeep_module, "finished", finished)
+    upkeep = Upkeep(invocation, lambda: None)
+    resume = threading.Thread(target=dict(upkeep.due(card_at_work=False))["resume"])
+    resume.start()
+    assert begun_it.wait(60)
+    upkeep._sign_last_anew()
+    with invocation.run() as run:
+        upkeep.card_done(run)
+    upkeep._retry_at = 0.0
+    assert names(upkeep) == [], "it goes on"
+    go_on.set()
+    resume.join(60)
+    assert names(upkeep) == ["resume"], "what was lost meanwhile is not forgotten"

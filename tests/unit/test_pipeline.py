@@ -1,0 +1,49 @@
+"""One run as a whole, where the store is out of reach."""
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+from helpers import save_photo
+
+from ghostroll.config import Settings
+from ghostroll.errors import StoreUnreachable
+from ghostroll.pipeline import run_pipeline
+from ghostroll.run import Run
+from ghostroll.status import State, Step
+from ghostroll.store import Store
+
+if TYPE_CHECKING:
+    from conftest import Bench
+
+
+def no_store() -> Store:
+    raise StoreUnreachable("There is no network.")
+
+
+@pytest.fixture
+def run(bench: "Bench", store_settings: Callable[..., Settings]) -> Run:
+    settings = store_settings(bench.session.base_dir)
+    return Run(settings, bench.catalog, bench.record, no_store, threading.Event(), give_up_seconds=0.2)
+
+
+def test_each_phase_that_may_last_gives_signs_of_life_file_by_file(bench: "Bench", run: Run) -> None:
+    number = 4
+    for n in range(number):
+        save_photo(bench.card.root / f"DCIM/100/{n}.JPG", n, (60, 40))
+    signs = Counter[Step]()
+
+    def alive() -> None:
+        signs[bench.record.status.step] += 1
+
+    run.alive = alive
+    assert run_pipeline(run, bench.card.volume()).state == State.WAITING
+    assert signs[Step.GALLERY] >= number  # the zip
+    signs.clear()
+    bench.record.change(step=Step.WATCH)
+    assert run_pipeline(run, bench.card.volume()).ingested == number  # of both runs: the record is the same
+    assert signs[Step.WATCH] >= number  # the card is listed
+    assert signs[Step.SCAN] >= 2 * number  # what is known is told from what is new, then looked at closer
+    assert sum(signs.values()) >= 6 * number  # looked at again before its end; may it be formatted; the zip
