@@ -24,12 +24,20 @@ def no_store() -> Store:
 
 
 @pytest.fixture
-def run(bench: "Bench", store_settings: Callable[..., Settings]) -> Run:
+def new_run(bench: "Bench", store_settings: Callable[..., Settings]) -> Callable[[Callable[[], None]], Run]:
+    """Begin a run that gives this sign of life; the status record is the same for all."""
     settings = store_settings(bench.session.base_dir)
-    return Run(settings, bench.catalog, bench.record, no_store, threading.Event(), give_up_seconds=0.2)
+
+    def begin(alive: Callable[[], None]) -> Run:
+        stop = threading.Event()
+        return Run(settings, bench.catalog, bench.record, no_store, stop, give_up_seconds=0.2, alive=alive)
+
+    return begin
 
 
-def test_each_phase_that_may_last_gives_signs_of_life_file_by_file(bench: "Bench", run: Run) -> None:
+def test_each_phase_that_may_last_gives_signs_of_life_file_by_file(
+    bench: "Bench", new_run: Callable[[Callable[[], None]], Run]
+) -> None:
     number = 4
     for n in range(number):
         save_photo(bench.card.root / f"DCIM/100/{n}.JPG", n, (60, 40))
@@ -38,12 +46,11 @@ def test_each_phase_that_may_last_gives_signs_of_life_file_by_file(bench: "Bench
     def alive() -> None:
         signs[bench.record.status.step] += 1
 
-    run.alive = alive
-    assert run_pipeline(run, bench.card.volume()).state == State.WAITING
+    assert run_pipeline(new_run(alive), bench.card.volume()).state == State.WAITING
     assert signs[Step.GALLERY] >= number  # the zip
     signs.clear()
     bench.record.change(step=Step.WATCH)
-    assert run_pipeline(run, bench.card.volume()).ingested == number  # of both runs: the record is the same
+    assert run_pipeline(new_run(alive), bench.card.volume()).ingested == number  # of both runs: the record is the same
     assert signs[Step.WATCH] >= number  # the card is listed
     assert signs[Step.SCAN] >= 2 * number  # what is known is told from what is new, then looked at closer
     assert sum(signs.values()) >= 6 * number  # looked at again before its end; may it be formatted; the zip
