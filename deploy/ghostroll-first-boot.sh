@@ -6,7 +6,8 @@
 set -eu
 boot=$(cd -P "${0%/*}" && pwd)
 log=$boot/ghostroll-first-boot.log
-UNIT=ghostroll-first-boot.service
+# Not one of ghostroll*: install.sh takes those for its own.
+UNIT=install-ghostroll.service
 PLACE=/var/lib/ghostroll-first-boot
 
 say() { echo "$(date '+%F %T') $*"; }
@@ -23,6 +24,7 @@ After=network-online.target
 
 [Service]
 Type=oneshot
+TimeoutStartSec=infinity
 ExecStart=/bin/sh $boot/ghostroll-first-boot.sh install
 
 [Install]
@@ -39,10 +41,15 @@ EOF_UNIT
     say "The installation begins at the next boot, which is now."
 }
 
+give_up() {
+    say "It did not succeed, and is tried again at the next start. What lies here stays here, keys as well."
+}
+
 install_bundle() {
+    trap give_up EXIT
     set -- "$boot"/ghostroll-*.tar*
     [ $# -eq 1 ] && [ -f "$1" ] || {
-        say "There must be exactly one bundle here, ghostroll-VERSION-arm64.tar.gz. It is tried again at the next boot."
+        say "There must be exactly one bundle here, ghostroll-VERSION-arm64.tar.gz."
         exit 1
     }
     say "Installing $1."
@@ -52,9 +59,11 @@ install_bundle() {
     before=$(cat "$boot/config.txt" 2>/dev/null || true)
     sh "$PLACE"/ghostroll-*/install.sh
     rm -rf "$PLACE"
+    sync
+    trap - EXIT
+    # Without the script it does not run again. Its file stays: systemd ends what it has no file of any more.
     mv "$boot/ghostroll-first-boot.sh" "$boot/ghostroll-first-boot.sh.done"
     systemctl disable --quiet "$UNIT"
-    rm -f "/etc/systemd/system/$UNIT"
     if [ "$before" = "$(cat "$boot/config.txt" 2>/dev/null || true)" ]; then
         say "Done."
     else

@@ -17,7 +17,7 @@ esac
 rm -f /etc/udev/rules.d/90-ghostroll.rules
 udevadm control --reload
 systemctl stop 'ghostroll*' 2>/dev/null || true
-for unit in /etc/systemd/system/ghostroll*; do
+for unit in /etc/systemd/system/ghostroll* /etc/systemd/system/install-ghostroll.service; do
     [ -f "$unit" ] || continue # an owner's own directory of settings for a unit stays
     case ${unit##*/} in
         *@*) ;;

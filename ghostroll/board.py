@@ -16,14 +16,13 @@ from typing import Any
 
 from ghostroll import durable
 from ghostroll.errors import EX_BUG, UsageError
-from ghostroll.merge import FINISHING, SIGNING, has_news, merged
+from ghostroll.merge import CONFIGURATION, FINISHING, SIGNING, has_news, merged
 from ghostroll.status import CardState, CardStatus, State, Status, read
 
 # status.json is rewritten at most twice a second.
 INTERVAL_SECONDS = 0.5
 INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
 _WITH_CARD = tuple(state for state in CardState if state is not CardState.NONE)
-_READ = (CardState.SAFE, CardState.EJECTED, CardState.REMOVED)
 _FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
 
 
@@ -58,8 +57,10 @@ class Board:
             active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
             if run_id.startswith(SIGNING):  # what came of it the last time is over
                 self._drop_finished((State.IDLE,) if active else (State.DONE, State.IDLE), keep_cards=_WITH_CARD)
+            elif not active and run_id.startswith(FINISHING):
+                self._drop_finished(tuple(State), keep_cards=_WITH_CARD, but=CONFIGURATION)
             elif not active and not run_id.startswith("watch"):
-                self._drop_finished(tuple(State), keep_cards=_WITH_CARD if run_id.startswith(FINISHING) else ())
+                self._drop_finished(tuple(State))
             fd = os.open(self._directory / f"{run_id}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -111,18 +112,28 @@ class Board:
             else:
                 durable.write_lightly(file, json.dumps(changed), by_way_of=self._directory)
 
+    def forget(self, run_id: str) -> None:
+        """Remove the record of a run that has ended, if there is one. It may raise OSError."""
+        if (self._directory / f"{run_id}.json").exists():
+            self.amend(run_id, lambda _: None)
+
     def is_over(self, run_id: str) -> bool:
         """Tell whether the process of a run has ended, with a last word or without."""
         with self._locked():
             return not self._is_alive(run_id)
 
-    def card_of(self, session_id: str) -> CardStatus:
-        """Return the card that a session came from, as the last run of it left it; one that is none if nobody says."""
-        told = [record for record in self.records().values() if record["session_id"] == session_id]
-        told = [record for record in told if record["card"]["state"] in _READ]
-        last = max(told, key=lambda record: record["updated_at"], default={})
+    def card_of(self, session_id: str) -> CardStatus | None:
+        """Return the card that a session came from, where the last run of it left it safe in its reader."""
+        told = [each for each in self.records().values() if each["card"]["state"] != CardState.NONE]
+        last = max(told, key=lambda each: each["updated_at"], default=None)
+        if last is None or last["session_id"] != session_id or last["card"]["state"] != CardState.SAFE:
+            return None  # or another card was spoken of since
         known = {field.name for field in fields(CardStatus)}
-        return CardStatus(**{name: value for name, value in last.get("card", {}).items() if name in known})
+        return CardStatus(**{name: value for name, value in last["card"].items() if name in known})
+
+    def speaks_of(self, device: str | None) -> bool:
+        """Tell whether any record is about the card in a device."""
+        return any(record["card"]["device"] == device for record in self.records().values())
 
     def clear_finished(self, states: tuple[State, ...], *, keep_inserted: bool = False) -> None:
         """Remove the records of runs that have ended in one of these states; not of a card that waits in its reader."""
@@ -156,9 +167,13 @@ class Board:
             return True
         return False
 
-    def _drop_finished(self, states: tuple[State, ...], *, keep_cards: tuple[CardState, ...] = ()) -> None:
+    def _drop_finished(
+        self, states: tuple[State, ...], *, keep_cards: tuple[CardState, ...] = (), but: str = ""
+    ) -> None:
         for run_id in self._records():
             record = self._read(run_id)
+            if run_id == but:
+                continue
             if record and record["state"] == State.DONE and record["card"]["state"] in keep_cards:
                 continue
             if not self._is_alive(run_id) and (record is None or record["state"] in states):

@@ -11,13 +11,17 @@ def refusal(in_force: Path | None) -> ConfigurationError | None:
 
     The helper that takes it from there, `take-boot-files`, leaves a word beside the file that is `in_force`.
     """
+    if in_force is None:
+        return None
+    refused = in_force.with_name(f"{in_force.name}.refused")
     try:
-        fault = in_force.with_name(f"{in_force.name}.refused").read_text() if in_force else ""
+        fault = refused.read_text()
+        is_over = in_force.stat().st_mtime > refused.stat().st_mtime  # another was put in its place since
     except (OSError, UnicodeDecodeError):
         return None
-    if not fault.strip():
+    if is_over or not fault.strip():
         return None
     return ConfigurationError(
         f"The ghostroll.toml on the boot partition was not taken: {printable(fault.strip())}",
-        hint="Put it right on any computer: it is called ghostroll.toml.refused there.",
+        hint=f"Put it right on any computer, where it is called ghostroll.toml.refused; or change {in_force}.",
     )

@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ghostroll import bootfile, card, demonstration, insertion, pipeline, qr, re
 from ghostroll import watch as watching
 from ghostroll.bar import Bar
 from ghostroll.begin import check_places, session_of
+from ghostroll.board import Board
 from ghostroll.catalog import Catalog
 from ghostroll.config import Effective
 from ghostroll.embedded import serve
@@ -22,6 +23,7 @@ from ghostroll.errors import EX_OK, EX_SOME_FAILED, UsageError, VolumeNotFound, 
 from ghostroll.invocation import Invocation, begun, finished, show_problem, signed_anew, stop_on_signals, told
 from ghostroll.log import is_under_journal, logger
 from ghostroll.lost import refuse_unknown, require_base, warn_of_unknown
+from ghostroll.merge import CONFIGURATION
 from ghostroll.requests import Requests, withdraw
 from ghostroll.reread import Reader
 from ghostroll.rows import SessionRow
@@ -83,9 +85,13 @@ def watch(_: argparse.Namespace, effective: Effective) -> int:
 
 def _tell_of_refused_configuration(effective: Effective) -> None:
     """Say, where an owner without a keyboard sees it, why the file of the boot partition was not taken."""
+    status_path = effective.settings.status_path
     if error := bootfile.refusal(effective.file):
         logger.error("%s %s", error, error.hint)
-        show_problem(effective.settings, error)
+        show_problem(effective.settings, error, CONFIGURATION)
+    elif status_path.parent.is_dir():
+        with suppress(OSError):  # what an earlier start has said
+            Board(status_path).forget(CONFIGURATION)
 
 
 def resume(options: argparse.Namespace, effective: Effective) -> int:

@@ -3,6 +3,7 @@
 Others make links, links end, and a short one changes with the address of this machine.
 """
 
+import time
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -11,10 +12,14 @@ from urllib.parse import quote
 from ghostroll.board import Board
 from ghostroll.catalog import Catalog
 from ghostroll.config import Settings
+from ghostroll.errors import on_disk
 from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
 from ghostroll.shortlink import offer
 from ghostroll.status import CardState, State
+
+# After this what failed is tried again.
+_RETRY_SECONDS = 60.0
 
 
 @dataclass
@@ -26,10 +31,12 @@ class LinkInView:
     record: StatusRecord
     _shown: SessionRow | None = None
     _is_outdated: bool = False
+    _retry_at: float = 0.0
 
     def is_due(self) -> bool:
-        """Tell whether there is something new to show."""
-        return self.catalog.latest_share() != self._shown or self._is_outdated
+        """Tell whether there is something new to show, and the last time is not too short ago to fail again."""
+        is_new = self.catalog.latest_share() != self._shown
+        return (is_new or self._is_outdated) and time.monotonic() >= self._retry_at
 
     def refresh(self) -> None:
         """Have it shown anew, whatever is shown now."""
@@ -42,11 +49,13 @@ class LinkInView:
         """
         self._is_outdated = False
         try:
-            self._shown = last = self.catalog.latest_share()
-            self.record.change(**self._link(last))
-            self._renew_links_of_cards()
+            with on_disk():
+                self._shown = last = self.catalog.latest_share()
+                self.record.change(**self._link(last))
+                self._renew_links_of_cards()
         except BaseException:
             self._is_outdated = True
+            self._retry_at = time.monotonic() + _RETRY_SECONDS
             raise
 
     def _renew_links_of_cards(self) -> None:

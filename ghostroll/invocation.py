@@ -13,7 +13,7 @@ from queue import SimpleQueue
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from ghostroll import board, merge, pipeline, signing, story
+from ghostroll import merge, pipeline, signing, story
 from ghostroll.bar import Bar
 from ghostroll.begin import session_of
 from ghostroll.catalog import Catalog
@@ -32,6 +32,7 @@ from ghostroll.errors import (
     disk_error,
     on_disk,
 )
+from ghostroll.leaving import Staying
 from ghostroll.notify import Notifier
 from ghostroll.record import StatusRecord
 from ghostroll.rows import SessionRow
@@ -201,12 +202,12 @@ def begun(settings: Settings, *, bar: bool = False, store_asked: bool = False) -
             raise
 
 
-def show_problem(settings: Settings, error: GhostrollError) -> None:
+def show_problem(settings: Settings, error: GhostrollError, run_id: str = "") -> None:
     """Put on the status, until the next run, what is wrong before any: who has a panel alone learns it there."""
     if not settings.status_path.parent.is_dir():
         return  # of a disk that is not mounted: a directory in its place would pass for the disk
     with suppress(OSError, UsageError):  # the log says it all the same
-        record = StatusRecord(settings.status_path, f"start-{secrets.token_hex(4)}", settings.base_dir)
+        record = StatusRecord(settings.status_path, run_id or f"start-{secrets.token_hex(4)}", settings.base_dir)
         problem = Problem(error.exit_code, str(error), error.hint)
         record.change(state=State.ERROR, message=str(error), error=problem)
         record.close()
@@ -253,10 +254,11 @@ def finished(invocation: Invocation, rows: Iterable[SessionRow]) -> Iterator[tup
         session = session_of(invocation.settings, row.session_id)
         if is_busy(session) or not can_be_finished(invocation.catalog, session):
             continue  # whoever works on it finishes it; or it goes on when its card comes back
-        came_from = board.Board(invocation.settings.status_path).card_of(row.session_id)
+        staying = Staying.of(invocation.settings.status_path, row.session_id)
         with invocation.run(merge.FINISHING) as run:
-            run.record.change(card=came_from)  # it may be in its reader still
             summary = told(run, functools.partial(pipeline.finish_session, run, session))
+            if card := staying.still():
+                run.record.change(card=card)
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):
             return

@@ -6,7 +6,7 @@ The run is over and tells nothing more; the steady loop looks at the readers in 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ghostroll.board import Board
 from ghostroll.record import StatusRecord
@@ -14,6 +14,7 @@ from ghostroll.requests import Requests
 from ghostroll.status import CardState, CardStatus
 
 # What a card that is still in its reader is in.
+_BLOCK_DEVICES = Path("/sys/class/block")
 _PRESENT = (CardState.SAFE, CardState.REJECTED)
 
 
@@ -23,7 +24,7 @@ class Leaving:
 
     status_path: Path
     record: StatusRecord
-    block_devices: Path = Path("/sys/class/block")
+    block_devices: Path = _BLOCK_DEVICES
     _media: dict[str, str | None] = field(default_factory=dict)  # by run: which card it was in its device
 
     def look(self) -> None:
@@ -59,6 +60,40 @@ class Leaving:
         ejected = any(map(requests.is_ejected, requests.devices()))
         if ejected != (self.record.status.card.state is CardState.EJECTED):
             self.record.change(card=CardStatus(state=CardState.EJECTED) if ejected else CardStatus())
+
+
+@dataclass(frozen=True)
+class Staying:
+    """The card that an earlier session came from: it may be in the appliance's reader still, safe to remove.
+
+    Nobody follows the card of a run that is at work. So this is looked at before and after, and said in the end.
+    """
+
+    board: Board
+    requests: Requests
+    card: CardStatus | None
+    medium: str | None
+
+    @classmethod
+    def of(cls, status_path: Path, session_id: str, block_devices: Path = _BLOCK_DEVICES) -> Self:
+        """Look before a session is worked on."""
+        board, requests = Board(status_path), Requests(status_path.parent, block_devices)
+        card = board.card_of(session_id) if requests.are_heard else None
+        device = _known_device(card, requests)
+        return cls(board, requests, card if device else None, requests.seen_medium(device) if device else None)
+
+    def still(self) -> CardStatus | None:
+        """Return the card if it was in the whole time, and nobody else has anything to say of its reader."""
+        device = _known_device(self.card, self.requests)
+        if device is None or self.board.speaks_of(f"/dev/{device}") or self.requests.is_ejected(device):
+            return None
+        is_same = self.requests.seen_medium(device) == self.medium and self.requests.is_present(device)
+        return self.card if is_same else None
+
+
+def _known_device(card: CardStatus | None, requests: Requests) -> str | None:
+    device = str(card.device).removeprefix("/dev/") if card else ""
+    return device if device in requests.devices() else None
 
 
 def _put(state: CardState) -> Callable[[dict[str, Any]], dict[str, Any]]:

@@ -10,9 +10,12 @@ from ghostroll.status import CardState, State, Status, rfc3339
 FINISHING = "resume"
 # … and of those that sign a link anew: what waits or went wrong is not over with that.
 SIGNING = "sign"
+# The one that only tells of a configuration which was not taken: no run makes it good.
+CONFIGURATION = "configuration"
 # The most urgent first: what an owner must see, whatever else goes on.
 _URGENCY = (State.ERROR, State.RUNNING, State.WAITING, State.INTERRUPTED, State.DONE, State.IDLE)
-_LINK = ("url", "short_url", "expires_at")
+# What a link that is signed anew brings along; its session's directory may be gone by then.
+_SIGNED = ("url", "short_url", "expires_at", "thumbnails")
 
 Record = dict[str, Any]
 
@@ -23,12 +26,17 @@ def merged(by_id: dict[str, Record]) -> Record:
         return asdict(Status(updated_at=rfc3339(time.time()))) | {"runs": []}
     records = sorted(by_id.values(), key=lambda record: record["updated_at"], reverse=True)
     # Of two as urgent, the one with a card: somebody waits for it, and for an earlier session's end nobody does.
-    records.sort(key=lambda record: (_URGENCY.index(record["state"]), record["card"]["state"] == CardState.NONE))
+    records.sort(key=lambda record: (_URGENCY.index(record["state"]), _card_urgency(record["card"]["state"])))
     signed = [record for run_id, record in by_id.items() if run_id.startswith(SIGNING)]
     last_signed = max(signed, key=lambda record: record["updated_at"], default=None)
     runs = [record for record in records if has_news(record)]
     first = _with_what_was_signed(records, last_signed) if last_signed else records[0]
     return first | {"runs": runs if len(runs) > 1 else []}
+
+
+def _card_urgency(state: str) -> int:
+    """Of two cards first the one that must not be pulled."""
+    return {CardState.READING: 0, CardState.NONE: 2}.get(CardState(state), 1)
 
 
 def has_news(record: Record) -> bool:
@@ -44,9 +52,9 @@ def _with_what_was_signed(records: list[Record], signed: Record) -> Record:
     if first["state"] not in (State.DONE, State.IDLE) or signed["updated_at"] < first["updated_at"]:
         return first
     if signed["error"]:
-        return first | {"error": signed["error"]}
+        return first | {"error": signed["error"], "updated_at": signed["updated_at"]}
     if first["session_id"] == signed["session_id"]:
-        return first | {name: signed[name] for name in _LINK}
+        return first | {name: signed[name] for name in _SIGNED}
     return signed | {"card": first["card"]}
 
 

@@ -118,13 +118,13 @@ class Upkeep:
             if any(summary.url for _, summary in ended):
                 self.shared()
         finally:
+            self._is_finishing = False
             failed = any(run.problems for run in runs)
             self._answered_in_vain = self._answered_in_vain and failed
             self._pause = min(2 * self._pause, _RETRY_SECONDS_MOST) if failed else _RETRY_SECONDS
             pause = self._pause * random.uniform(0.8, 1.0)  # noqa: S311 - not a secret
             self._retry_at = min(self._retry_at, time.monotonic() + pause)
             self._look_out_for_the_store(runs)
-            self._is_finishing = False
 
     def _look_out_for_the_store(self, runs: list[Run]) -> None:
         """After runs that found the store out of reach, see how soon it answers again."""

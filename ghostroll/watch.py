@@ -132,7 +132,8 @@ class Watch:
 
     def _shared(self, record: StatusRecord, link: LinkInView) -> None:
         """Show the newest link; what a card in its reader has to say stays."""
-        record.clear_finished(State.DONE, State.IDLE, keep_inserted=True)
+        if not self._served:
+            record.clear_finished(State.DONE, State.IDLE, keep_inserted=True)
         link.refresh()
 
     def _keep_in_view(self, link: LinkInView) -> None:

@@ -107,7 +107,7 @@ def test_the_readme_s_way_from_a_flashed_card_to_a_link(
     assert plain.run(f"cat {BOOT}/cmdline.txt") == before
     assert bool(plain.says("ls /root/imager-was-here")) is (system == "bookworm")
     if system == "trixie":
-        fresh.wait_for("the installation", lambda: "Installing" in plain.says(f"cat {log}"))
+        fresh.wait_for("the installed units", lambda: plain.says("ls /etc/systemd/system/ghostroll.service"), 600)
         plain.power_cut()
         plain.boot()
     plain.shell.open_way(fresh.road.port)
@@ -116,7 +116,7 @@ def test_the_readme_s_way_from_a_flashed_card_to_a_link(
     assert "is installed" in said
     assert "udev starts a run for each card" in said, "it ends with what the doctor finds"
     assert plain.says(f"ls {BOOT}/ghostroll-aws-credentials") == ""
-    assert plain.says("systemctl list-unit-files --no-legend ghostroll-first-boot.service") == ""
+    assert plain.says("systemctl is-enabled install-ghostroll.service") == "disabled"
     plain.plug_in_reader(card.image)
     fresh.assert_shared(fresh.wait_for_link(card), card)
 

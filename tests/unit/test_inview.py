@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import board
+from ghostroll import board, inview
 from ghostroll.board import Board
 from ghostroll.catalog import Catalog
 from ghostroll.config import Settings
@@ -87,6 +87,12 @@ def test_what_fails_is_due_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
         patch.setattr(shop.catalog, "latest_share", lambda: (_ for _ in ()).throw(DiskFailed("Held.")))
         with pytest.raises(DiskFailed):
             shop.view.show()
+    assert not shop.view.is_due(), "not at once"
+    monkeypatch.setattr(inview, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(shop.catalog, "latest_share", lambda: (_ for _ in ()).throw(DiskFailed("Held.")))
+    with pytest.raises(DiskFailed):
+        shop.view.show()
+    monkeypatch.undo()
     assert shop.view.is_due()
 
 

@@ -2,7 +2,8 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import pytest
 
 from ghostroll.board import Board
-from ghostroll.leaving import Leaving
+from ghostroll.leaving import Leaving, Staying
 from ghostroll.record import StatusRecord
-from ghostroll.status import CardState, State
+from ghostroll.status import CardState, CardStatus, State
 
 
 @dataclass
@@ -193,3 +194,78 @@ def test_an_eject_that_no_record_is_about_is_told_until_the_next_card(desk: Desk
     (desk.root / "notes/sda1.eject").unlink()
     leaving.look()
     assert desk.record.status.card.state is CardState.NONE
+
+
+# The card of a session that is finished later
+
+
+@pytest.fixture
+def waiting(desk: Desk) -> Desk:
+    """A run that saved its card and had no network; the card is in its reader."""
+    run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
+    run.change(state=State.WAITING, session_id="S1")
+    run.change_card(label="EOS", device="/dev/sda1", state=CardState.SAFE, files=3, saved=3, safe_to_format=True)
+    run.close()
+    return desk
+
+
+def finish(desk: Desk, meanwhile: Callable[[], None] = lambda: None) -> CardStatus | None:
+    """Finish the session as `resume` does, while something happens; return the card that it ends with."""
+    staying = Staying.of(desk.root / "status.json", "S1", desk.root / "block")
+    with closing(StatusRecord(desk.root / "status.json", "resume-1", desk.root)) as run:
+        run.change(state=State.RUNNING)
+        meanwhile()
+        return staying.still()
+
+
+def test_a_card_that_stays_in_is_spoken_of_when_its_session_is_finished(waiting: Desk) -> None:
+    card = finish(waiting)
+    assert card is not None
+    assert (card.label, card.state, card.saved, card.safe_to_format) == ("EOS", CardState.SAFE, 3, True)
+
+
+def test_one_that_is_pulled_changed_or_ejected_meanwhile_is_not(waiting: Desk) -> None:
+    def changed() -> None:
+        waiting.put_in(8)
+        waiting.note("seen", "8")
+
+    def told_of() -> None:
+        run = StatusRecord(waiting.root / "status.json", "run-2", waiting.root)
+        run.change_card(device="/dev/sda1", state=CardState.READING)
+        run.change(state=State.DONE)
+        run.close()
+
+    for meanwhile in (
+        lambda: waiting.put_in(7, size=0),
+        lambda: waiting.put_in(8),
+        changed,
+        lambda: waiting.note("eject", "ejected"),
+        told_of,
+    ):
+        run = StatusRecord(waiting.root / "status.json", "run-1", waiting.root)
+        run.change(state=State.WAITING, session_id="S1")
+        run.change_card(device="/dev/sda1", state=CardState.SAFE)
+        run.close()
+        waiting.put_in(7)
+        waiting.note("seen", "7")
+        (waiting.root / "notes/sda1.eject").unlink(missing_ok=True)
+        assert finish(waiting, meanwhile) is None
+    assert finish(waiting) is None, "nobody spoke of it last"
+
+
+@pytest.mark.parametrize("state", [CardState.READING, CardState.REMOVED, CardState.EJECTED])
+def test_one_that_was_not_safe_in_its_reader_before_is_not(desk: Desk, state: CardState) -> None:
+    run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
+    run.change(state=State.WAITING, session_id="S1")
+    run.change_card(device="/dev/sda1", state=state)
+    run.close()
+    assert finish(desk) is None
+
+
+@pytest.mark.parametrize("device", [None, "/dev/sdb1", "/dev/mapper/x"])
+def test_one_that_the_units_did_not_mount_is_nobody_s(desk: Desk, device: str | None) -> None:
+    run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
+    run.change(state=State.WAITING, session_id="S1")
+    run.change_card(device=device, state=CardState.SAFE)
+    run.close()
+    assert finish(desk) is None

@@ -81,3 +81,16 @@ def test_the_last_of_several_that_were_signed_counts() -> None:
         sign_a=record(3, State.DONE, url=NEW, session_id="S1"),
     )
     assert (seen["url"], seen["error"]) == (NEW, None)
+
+
+def test_a_card_that_is_read_goes_before_one_that_is_safe_whichever_was_heard_of_last() -> None:
+    for seconds in ((1, 2), (2, 1)):
+        reading = record(seconds[0], State.RUNNING, CardStatus(state=CardState.READING))
+        seen = board(run_1=reading, run_2=record(seconds[1], State.RUNNING, SAVED))
+        assert seen["card"]["state"] == "reading"
+
+
+def test_a_second_refusal_is_told_from_the_first() -> None:
+    ejected = record(1, State.IDLE, CardStatus(state=CardState.EJECTED))
+    first, second = (record(at, State.IDLE, error=Problem(75, "No.", "")) for at in (2, 3))
+    assert board(watch=ejected, sign_1=first)["updated_at"] != board(watch=ejected, sign_2=second)["updated_at"]

@@ -432,6 +432,16 @@ def test_what_kept_a_card_from_being_shared_is_over_once_its_session_is_finished
     assert eventually(path, message="Shared.")["runs"] == []
 
 
+@pytest.mark.usefixtures("quick")
+def test_a_configuration_that_was_not_taken_is_shown_until_a_card_comes(path: Path) -> None:
+    finish(path, merge.CONFIGURATION, state=State.ERROR, message="Not taken.")
+    finish(path, "resume-a", state=State.DONE)
+    finish(path, f"{merge.SIGNING}-a", state=State.DONE)
+    assert eventually(path, state="error")["message"] == "Not taken."
+    finish(path, "run-a", state=State.DONE)
+    eventually(path, state="done")
+
+
 @pytest.mark.usefixtures("quick", "killed")
 def test_a_run_that_is_killed_is_shown_as_interrupted_to_the_next(path: Path) -> None:
     watch = start(path, "watch", state=State.IDLE, message="Waiting.")
