@@ -5,6 +5,7 @@ Others make links, links end, and a short one changes with the address of this m
 
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from urllib.parse import quote
@@ -61,13 +62,17 @@ class LinkInView:
     def _renew_links_of_cards(self) -> None:
         for run_id, told in Board(self.settings.status_path).records().items():
             if told["state"] == State.DONE and told["card"]["state"] != CardState.NONE and told["url"]:
-                link = self._link(self._session_at(told["url"]))
+                link = self._link(self._share_at(told["url"]))
                 if link != {name: told[name] for name in link}:
                     self.record.amend(run_id, partial(_put, link))
 
-    def _session_at(self, url: str) -> SessionRow | None:
-        """Return the session that a link leads to, by its key: a card with nothing new is about more than one."""
-        return next((row for row in self.catalog.sessions() if f"/{quote(row.session_id)}/index.html" in url), None)
+    def _share_at(self, url: str) -> SessionRow | None:
+        """Return the share that a link leads to, by its key, unless it has ended.
+
+        A record's session would not do: a card with nothing new is about more than one.
+        """
+        valid = self.catalog.shares_valid_at(datetime.now(UTC))
+        return next((row for row in valid if f"/{quote(row.session_id)}/index.html" in url), None)
 
     def _link(self, share: SessionRow | None) -> dict[str, Any]:
         return {

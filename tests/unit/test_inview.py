@@ -120,3 +120,14 @@ def test_a_card_that_was_not_shared_gets_no_link(shop: Shop) -> None:
     shop.card_run(None)
     shop.view.show()
     assert Board(shop.settings.status_path).records()["run-1"]["url"] is None
+
+
+def test_a_card_whose_share_has_ended_is_still_spoken_of_without_a_link(shop: Shop) -> None:
+    shop.share("S1", "S1")
+    row = shop.catalog.session("S1")
+    assert row is not None
+    shop.card_run(row.url, "S1")
+    shop.share("S1", "S1", days=-1)
+    shop.view.show()
+    run = Board(shop.settings.status_path).records()["run-1"]
+    assert (run["url"], run["expires_at"], run["card"]["state"]) == (None, None, "safe")
