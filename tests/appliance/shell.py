@@ -49,6 +49,8 @@ class Shell:
             "ssh", "-q", "-i", str(self.key), "-p", str(self.port), "-o", "StrictHostKeyChecking=no",
             "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=30", "-o", "ControlMaster=auto",
             "-o", f"ControlPath={self.control}", "-o", "ControlPersist=600",
+            # A machine that goes down in the middle of a command says nothing more.
+            "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=6",
         ]
         # fmt: on
 
