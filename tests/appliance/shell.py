@@ -28,13 +28,21 @@ class Shell:
     def connect(self, alive: Callable[[], bool], seconds: float) -> None:
         """Wait for the machine's sshd, and open the ways out again that were open."""
         deadline = time.monotonic() + seconds
-        while not (self._greets() and self.ended("true").returncode == 0):  # a machine on its way down greets as well
+        while not (self._greets() and self._lets_in()):  # a machine on its way down greets as well
             self.close()
             if not alive() or time.monotonic() > deadline:
                 raise FailedError("nobody answers in the machine")
             time.sleep(0.1)
-        for port in sorted(self.outward):
-            self._control("forward", port)
+
+    def _lets_in(self) -> bool:
+        if self.ended("true").returncode:
+            return False
+        try:
+            for port in sorted(self.outward):
+                self._control("forward", port)
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def _greets(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 5) as door:
