@@ -13,8 +13,8 @@ from ghostroll.record import StatusRecord
 from ghostroll.requests import Requests
 from ghostroll.status import CardState, CardStatus
 
-# What a card that is still in its reader is in.
 _BLOCK_DEVICES = Path("/sys/class/block")
+# What a card that is still in its reader is in.
 _PRESENT = (CardState.SAFE, CardState.REJECTED)
 
 

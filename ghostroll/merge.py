@@ -53,6 +53,8 @@ def _with_what_was_signed(records: list[Record], signed: Record) -> Record:
         return first
     if signed["error"]:
         return first | {"error": signed["error"], "updated_at": signed["updated_at"]}
+    if signed["state"] != State.DONE:  # it has only just begun, and has no link to show
+        return first
     if first["session_id"] == signed["session_id"]:
         return first | {name: signed[name] for name in _SIGNED}
     return signed | {"card": first["card"]}

@@ -15,11 +15,7 @@ def record(second: int, state: State, card: CardStatus = CardStatus(), **told: A
 
 
 def board(**records: dict[str, Any]) -> dict[str, Any]:
-    return merged({run_id.replace("_", "-"): told for run_id, told in records.items()})
-
-
-def test_names_here_are_those_of_runs_that_sign() -> None:
-    assert SIGNING == "sign"
+    return merged({run_id.replace("sign", SIGNING).replace("_", "-"): told for run_id, told in records.items()})
 
 
 def test_a_card_stays_in_view_while_a_link_is_signed() -> None:
@@ -39,6 +35,13 @@ def test_the_link_of_the_card_s_own_session_is_renewed_and_all_else_that_was_sai
     assert (seen["url"], seen["short_url"], seen["expires_at"]) == (NEW, "http://r/x", "2026-06-09")
     assert (seen["message"], seen["counts"]["failed"], seen["card"]) == ("The card.", 3, asdict(SAVED))
     assert len(seen["runs"]) == 2
+
+
+def test_one_that_has_only_just_begun_takes_no_link_away() -> None:
+    card = record(1, State.DONE, SAVED, url=OLD, session_id="S1")
+    for session_id in ("S1", None):
+        seen = board(run_1=card, sign_1=record(2, State.IDLE, session_id=session_id))
+        assert (seen["state"], seen["url"], seen["card"]) == ("done", OLD, asdict(SAVED))
 
 
 def test_the_link_of_another_session_is_shown_since_somebody_asked_for_it() -> None:
