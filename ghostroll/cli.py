@@ -1,6 +1,7 @@
 """The command line: `ghostroll COMMAND`. The only place where an error becomes an exit code."""
 
 import argparse
+import importlib
 import logging
 import os
 import sys
@@ -9,9 +10,10 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from ghostroll import __version__, commands, config, doctor, log, showing
-from ghostroll.errors import EX_BUG, GhostrollError
-from ghostroll.log import logger
+from ghostroll import __version__
+from ghostroll.base import config, log
+from ghostroll.base.errors import EX_BUG, GhostrollError
+from ghostroll.base.log import logger
 
 EXIT_STATUS = """\
 exit status:
@@ -26,6 +28,23 @@ exit status:
   77  the store refused the credentials
   78  a setting is wrong
 """
+
+# Each is a module of `ghostroll.commands` with `main`, and with `add_arguments` where it has options of its own.
+COMMANDS = {
+    "run": "save, render and share what is new on one card",
+    "watch": "wait for cards and run each; finish what is unfinished",
+    "resume": "finish sessions that were interrupted or offline; needs no card",
+    "share": "make a fresh link to a session that was shared before",
+    "eject": "release a card, so that it may be pulled",
+    "sessions": "list the sessions",
+    "verify": "read the saved files again and compare them",
+    "status": "show the current status",
+    "config": "show the effective settings and where each came from",
+    "demo": "do the main job on a sample card, with the embedded store",
+    "catalog": "make a lost or damaged catalog anew",
+    "doctor": "look for what could go wrong, and say how to put it right",
+    "store": "run the embedded S3 server in the foreground",
+}
 
 Command = Callable[[argparse.Namespace, config.Effective], int]
 
@@ -47,7 +66,8 @@ def entry() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options = parser().parse_args(arguments)
+    arguments = sys.argv[1:] if arguments is None else arguments
+    options = parser(_chosen_command(arguments)).parse_args(arguments)
     log.setup(logging.DEBUG if options.verbose else logging.INFO)
     try:
         exit_code = _run(options)
@@ -80,77 +100,49 @@ def _run(options: argparse.Namespace) -> int:
     return command(options, effective)
 
 
-def parser() -> argparse.ArgumentParser:
-    """Return the whole command line."""
+def _chosen_command(arguments: Sequence[str]) -> str | None:
+    """Return the first argument if it is a command: only that one's module has to be imported."""
+    return arguments[0] if arguments and arguments[0] in COMMANDS else None
+
+
+def parser(only: str | None = None) -> argparse.ArgumentParser:
+    """Return the whole command line; with `only`, the options of that command and just the names of the others."""
     main_parser = _Parser(allow_abbrev=False, prog="ghostroll", description="A card in, a private gallery out.")
     main_parser.add_argument("--version", action="version", version=f"ghostroll {__version__}")
     verbs = main_parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    common = _common_options()
-
-    def add(
-        name: str, command: Command, text: str, *, json: bool = False, options: _Parser = common
-    ) -> argparse.ArgumentParser:
-        verb: argparse.ArgumentParser = verbs.add_parser(
-            name,
-            parents=[options],
-            allow_abbrev=False,
-            help=text,
-            description=text[0].upper() + text[1:] + ".",
-            epilog=EXIT_STATUS,
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        verb.set_defaults(command=command)
-        if json:
-            verb.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-        return verb
-
-    run = add("run", commands.run, "save, render and share what is new on one card", json=True)
-    where = run.add_mutually_exclusive_group(required=True)
-    where.add_argument("--volume", metavar="DIR", help="the mounted card, of any name")
-    where.add_argument("--device", metavar="DEV", help="the card that the units mounted, such as /dev/sda1")
-    run.add_argument("--session-id", metavar="ID", help="use or go on with this session")
-    run.add_argument("--rehash", action="store_true", help="read every file, known or not")
-    add("watch", commands.watch, "wait for cards and run each; finish what is unfinished")
-    resume = add(
-        "resume", commands.resume, "finish sessions that were interrupted or offline; needs no card", json=True
-    )
-    resume.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all unfinished ones")
-    share = add("share", commands.share, "make a fresh link to a session that was shared before", json=True)
-    share.add_argument("session", metavar="SESSION", help="its id, as `ghostroll sessions` lists it")
-    eject = add("eject", commands.eject, "release a card, so that it may be pulled")
-    eject.add_argument("device", metavar="DEVICE", nargs="?", help="such as sda1; default: every card")
-    add("sessions", showing.sessions, "list the sessions", json=True)
-    verify = add("verify", commands.verify_sessions, "read the saved files again and compare them", json=True)
-    verify.add_argument("sessions", metavar="SESSION", nargs="*", help="only these; default: all")
-    # Of the setting `panel` there is no flag here: the word draws it.
-    status = add("status", showing.status, "show the current status", options=_common_options(without="panel"))
-    status.set_defaults(panel=None)
-    form = status.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print one JSON document on stdout")
-    form.add_argument("--panel", action="store_true", dest="draws_panel", help="draw the panel's frame in the terminal")
-    add("config", showing.show_config, "show the effective settings and where each came from", json=True)
-    demo = add("demo", commands.demo, "do the main job on a sample card, with the embedded store")
-    demo.add_argument("--card", metavar="DIR", help="a real card in place of the sample")
-    demo.add_argument("--once", action="store_true", help="end after the link was printed")
-    catalog = add("catalog", commands.rebuild_catalog, "make a lost or damaged catalog anew", json=True)
-    catalog.add_argument(
-        "action",
-        choices=["rebuild"],
-        help="keep a damaged catalog aside, take in every session on the disk that the catalog does not know",
-    )
-    add("doctor", doctor.doctor, "look for what could go wrong, and say how to put it right", json=True)
-    add("store", commands.store, "run the embedded S3 server in the foreground")
+    for name, text in COMMANDS.items():
+        if only in (None, name):
+            _add_command(verbs, name, text)
+        else:
+            verbs.add_parser(name, help=text)
     return main_parser
 
 
-def _common_options(without: str = "") -> _Parser:
-    """Return what every command takes: the settings above all, but for one."""
+def _add_command(verbs: "argparse._SubParsersAction[_Parser]", name: str, text: str) -> None:
+    module = importlib.import_module(f"ghostroll.commands.{name}")
+    hidden: tuple[str, ...] = getattr(module, "HIDDEN_SETTINGS", ())
+    verb = verbs.add_parser(
+        name,
+        parents=[_common_options(hidden)],
+        allow_abbrev=False,
+        help=text,
+        description=text[0].upper() + text[1:] + ".",
+        epilog=EXIT_STATUS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verb.set_defaults(command=module.main, **dict.fromkeys(hidden))
+    if hasattr(module, "add_arguments"):
+        module.add_arguments(verb)
+
+
+def _common_options(hidden: tuple[str, ...]) -> _Parser:
+    """Return what every command takes: the settings above all, but for those that it hides."""
     common = _Parser(add_help=False, allow_abbrev=False)
     common.add_argument("-v", "--verbose", action="store_true", help="log more")
     common.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     settings = common.add_argument_group("settings (docs/configuration.md)")
     for setting in config.SETTINGS:
-        if setting.name == without:
+        if setting.name in hidden:
             continue
         if isinstance(setting.default, bool):
             settings.add_argument(

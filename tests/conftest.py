@@ -13,13 +13,13 @@ import pytest
 from botocore.config import Config
 from helpers import Appliance, connected
 
-from ghostroll import config
-from ghostroll.config import Settings
-from ghostroll.embedded import EmbeddedStore, serve
-from ghostroll.embedded.weed import free_ports
-from ghostroll.endpoint import StoreEndpoint
-from ghostroll.log import logger
-from ghostroll.store import Store
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.base.log import logger
+from ghostroll.embedded.seaweedfs import free_ports
+from ghostroll.embedded.server import EmbeddedStore, serve
+from ghostroll.store.endpoint import StoreEndpoint
+from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ghostroll.errors import UsageError
-from ghostroll.log import logger
-from ghostroll.requests import Requests, withdraw
+from ghostroll.appliance.helper_requests import HelperRequests, withdraw
+from ghostroll.base.errors import UsageError
+from ghostroll.base.log import logger
 from ghostroll_display import texts
 from ghostroll_display.gestures import Gesture, Stage, Wish
 from ghostroll_display.screens import Kind, Screen
@@ -41,7 +41,7 @@ class _Answer:
 class Asking:
     """Takes what the button says, and knows what the panel answers. `clock` counts seconds."""
 
-    requests: Requests
+    requests: HelperRequests
     clock: Callable[[], float]
     _answer: _Answer | None = field(default=None)
 

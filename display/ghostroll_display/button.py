@@ -9,8 +9,8 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from ghostroll.config import Settings
-from ghostroll.log import logger
+from ghostroll.base.config import Settings
+from ghostroll.base.log import logger
 from ghostroll_display.gestures import Gesture, Recogniser, Stage
 
 # The lamp blinks twice where letting go would sign anew, four times where it would shut down.

@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image
 
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
 from ghostroll_display import codes, frame
 from ghostroll_display.models import MODELS, PanelModel, png_model
 from ghostroll_display.screens import screen

@@ -11,9 +11,9 @@ from collections.abc import Sequence
 
 from PIL import Image
 
-from ghostroll.log import printable
+from ghostroll.base.log import printable
+from ghostroll_display.errors import PanelFailed
 from ghostroll_display.models import MODELS, PanelModel
-from ghostroll_display.panel import PanelFailed
 
 # -P: what lies in the working directory is none of our modules.
 COMMAND = (sys.executable, "-P", "-m", "ghostroll_display.inky_drivers")

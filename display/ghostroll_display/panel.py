@@ -6,32 +6,15 @@ from typing import Protocol
 
 from PIL import Image
 
-from ghostroll import durable
-from ghostroll.config import Settings
-from ghostroll.errors import ConfigurationError, GhostrollError
-from ghostroll.log import logger
+from ghostroll.base import durable
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError
+from ghostroll.base.log import logger
+from ghostroll_display.errors import NoBus, PanelFailed, PictureFailed
 from ghostroll_display.models import MODELS, PanelModel
 
 # The kernel's name of the bus with the panels' EEPROM (Inky reads bus 1 and no other).
 _I2C_BUS = Path("/dev/i2c-1")
-
-
-class PanelFailed(GhostrollError):
-    """The panel does not take a frame, or there is none."""
-
-    exit_code = 69  # EX_UNAVAILABLE (sysexits.h)
-    default_hint = "`ghostroll doctor` looks at the panel's connections."
-
-
-class NoBus(PanelFailed):
-    """There is nothing that a panel could be connected to."""
-
-
-class PictureFailed(PanelFailed):
-    """The picture cannot be written."""
-
-    exit_code = 73
-    default_hint = "Check that its directory is there, and that the display may write to it."
 
 
 class Panel(Protocol):

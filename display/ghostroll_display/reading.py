@@ -6,8 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ghostroll.log import logger, printable
-from ghostroll.status import VERSION, State, Status
+from ghostroll.base.log import logger, printable
+from ghostroll.status.model import VERSION, State, Status
 
 # Those of 2^63, with a sign: no count is longer, and no float is made of more.
 _DIGITS_MOST = 20

@@ -8,9 +8,10 @@ from typing import Any
 
 from PIL import Image
 
-from ghostroll.log import logger
+from ghostroll.base.log import logger
+from ghostroll_display.errors import PanelFailed
 from ghostroll_display.models import PanelModel
-from ghostroll_display.panel import Panel, PanelFailed
+from ghostroll_display.panel import Panel
 from ghostroll_display.schedule import Frame, Schedule, night, tidings
 
 # So often a thread with nothing to do looks whether the night's rewrite is due: clocks are set meanwhile.

@@ -10,7 +10,7 @@ from typing import Any
 
 from PIL.Image import Image
 
-from ghostroll.status import CardState, State
+from ghostroll.status.model import CardState, State
 
 # The night's rewrite comes at four, local time; until then it is still the night before.
 _NIGHT_BEGINS = timedelta(hours=4)

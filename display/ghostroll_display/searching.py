@@ -3,8 +3,9 @@
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
 
-from ghostroll.log import logger
-from ghostroll_display.panel import Panel, PanelFailed, look_for_panel
+from ghostroll.base.log import logger
+from ghostroll_display.errors import PanelFailed
+from ghostroll_display.panel import Panel, look_for_panel
 
 # Ten minutes in all: what has not come by then does not come with this boot. Each look starts the drivers.
 _PAUSES_SECONDS = (2.0, 5.0, 10.0, 20.0, 40.0, *[60.0] * 9)

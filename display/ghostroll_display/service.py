@@ -13,16 +13,17 @@ from typing import Any, NoReturn
 
 from PIL import Image
 
-from ghostroll import config, log
-from ghostroll.config import Settings
-from ghostroll.errors import GhostrollError
-from ghostroll.log import logger
-from ghostroll.requests import Requests
+from ghostroll.appliance.helper_requests import HelperRequests
+from ghostroll.base import config, log
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import GhostrollError
+from ghostroll.base.log import logger
 from ghostroll_display import choice, frame, terminal
 from ghostroll_display.asking import Asking
 from ghostroll_display.button import Button, open_button
+from ghostroll_display.errors import PanelFailed, PictureFailed
 from ghostroll_display.models import png_model
-from ghostroll_display.panel import Panel, PanelFailed, PictureFailed, PngPanel, open_panel
+from ghostroll_display.panel import Panel, PngPanel, open_panel
 from ghostroll_display.reading import Reader
 from ghostroll_display.refreshing import GRACE_SECONDS, Refresher, blank
 from ghostroll_display.screens import Screen, screen
@@ -110,7 +111,7 @@ class Display:
         self.panel = panel
         self._settings = settings
         self._reader = Reader(settings.status_path)
-        self._asking = Asking(Requests(settings.status_path.parent), time.monotonic)
+        self._asking = Asking(HelperRequests(settings.status_path.parent), time.monotonic)
         model = panel.model if panel else png_model(settings.panel_size or DEFAULT_SIZE)
         self._picture = PngPanel(model, settings.status_image_path)
         self._thumbnails = Thumbnails()

@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ghostroll.notify import ascii_fold
+from ghostroll.status.systemd import ascii_fold
 
 LIST_JOBS = ("systemctl", "list-jobs", "--no-legend", "--plain")
 _ASK_SECONDS = 3.0

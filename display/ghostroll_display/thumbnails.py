@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ghostroll.status import THUMBNAILS_MOST
+from ghostroll.status.model import THUMBNAILS_MOST
 
 # More than any panel has for one picture of a sheet.
 _EDGE_PX = 256

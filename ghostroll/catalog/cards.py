@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ghostroll.catalog.database import Database, from_db, insert, to_db
-from ghostroll.rows import Copy, Remembered
+from ghostroll.catalog.models import Copy, Remembered
 
 _REMEMBERED = (
     "SELECT c.card_id, c.path, c.size_bytes, c.mtime_ns, c.sha256, c.sample_sha256"

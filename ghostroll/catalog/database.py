@@ -11,9 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from ghostroll import ledger
-from ghostroll.errors import ConfigurationError, DiskFailed, DiskFull, GhostrollError
-from ghostroll.schema import VersionUnknown, migrate
+from ghostroll.base.errors import ConfigurationError, DiskFailed, DiskFull, GhostrollError
+from ghostroll.base.text import rfc3339
+from ghostroll.catalog import session_rows
+from ghostroll.catalog.schema import VersionUnknown, migrate
 
 _BUSY_SECONDS = 30.0
 # What SQLite needs at least beside a database: one index of its journal (sqlite.org/walformat.html).
@@ -83,11 +84,6 @@ def utc_now() -> str:
     return rfc3339(datetime.now(UTC))
 
 
-def rfc3339(moment: datetime) -> str:
-    """Return a moment as RFC 3339 in UTC."""
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 class Database:
     """The SQLite file, open. Threads may share it; each call is atomic."""
 
@@ -145,7 +141,7 @@ class Database:
             if verdict != "ok":
                 raise CatalogDamaged(f"{self._name} is damaged: {' '.join(verdict.split())}.")
             tables = {row[0] for row in self._db.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-        if missing := ledger.SCOPES.keys() - tables:
+        if missing := session_rows.SCOPES.keys() - tables:
             raise CatalogDamaged(f"{self._name} is damaged: it has no {min(missing)}.")
 
     @property
@@ -168,8 +164,8 @@ class Database:
         with self._transaction() as db, books.snapshot() as source:
             if db.execute("SELECT 1 FROM sessions WHERE session_id = ?", (session_id,)).fetchone():
                 return False
-            for table, columns, rows in ledger.rows_of(source, session_id, key_prefix):
-                ledger.put(db, table, columns, rows, on_conflict="IGNORE")
+            for table, columns, rows in session_rows.rows_of(source, session_id, key_prefix):
+                session_rows.put(db, table, columns, rows, on_conflict="IGNORE")
         return True
 
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from ghostroll.catalog.database import Database, from_db, insert, to_db, utc_now
+from ghostroll.catalog.models import Derivative, RenderState, Shot
 from ghostroll.catalog.originals import original_of
-from ghostroll.rows import Derivative, RenderState, Shot
 
 _UPLOADED = (
     " AND EXISTS (SELECT 1 FROM uploads u WHERE u.s3_key = d.s3_key AND u.local_sha256 = d.sha256 AND u.store = ?)"

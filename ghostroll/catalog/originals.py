@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from ghostroll.base.media_kind import MediaKind
 from ghostroll.catalog.cards import remember
 from ghostroll.catalog.database import Database, from_db, insert, to_db, utc_now, words_known
-from ghostroll.media import Kind
-from ghostroll.rows import Original, Remembered, RenderState, SavedFile
+from ghostroll.catalog.models import Original, Remembered, RenderState, SavedFile
 
 
 class OriginalQueries(Database):
@@ -108,7 +108,7 @@ class OriginalQueries(Database):
 def original_of(row: Sequence[Any]) -> Original:
     """Return the original that a row is of: path, kind, size_bytes, sha256, name, render."""
     path, kind, size_bytes, sha256, name, render = row
-    return Original(from_db(path), Kind(kind), size_bytes, sha256, from_db(name), RenderState(render))
+    return Original(from_db(path), MediaKind(kind), size_bytes, sha256, from_db(name), RenderState(render))
 
 
 def _remembered(card_id: str, file: SavedFile) -> Remembered:

@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from ghostroll.catalog.database import Database, insert, rfc3339, utc_now, words_known
-from ghostroll.log import printable
-from ghostroll.rows import SessionRow, SessionState
+from ghostroll.base.log import printable
+from ghostroll.base.text import rfc3339
+from ghostroll.catalog.database import Database, insert, utc_now, words_known
+from ghostroll.catalog.models import SessionRow, SessionState
 
 
 class SessionQueries(Database):

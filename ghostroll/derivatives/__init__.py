@@ -12,9 +12,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostroll import durable
-from ghostroll.errors import FileFailed
-from ghostroll.media import Kind
+from ghostroll.base import durable
+from ghostroll.base.errors import FileFailed
+from ghostroll.base.media_kind import MediaKind
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,7 +48,7 @@ class Task:
     """
 
     original: Path
-    kind: Kind
+    kind: MediaKind
     share: Path
     thumbnail: Path
     temporary: Path

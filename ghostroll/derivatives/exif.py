@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import ExifTags, Image
 
-from ghostroll.log import printable
+from ghostroll.base.log import printable
 
 _ORIENTATIONS = range(1, 9)
 _MAX_CAMERA_CHARS = 64

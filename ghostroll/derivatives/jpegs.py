@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 from PIL import Image, JpegImagePlugin
 
-from ghostroll.errors import FileFailed
+from ghostroll.base.errors import FileFailed
 
 _END_OF_IMAGE = b"\xff\xd9"
 _MOST_CHECKED_BYTES = 64 << 20

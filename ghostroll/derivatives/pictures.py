@@ -15,9 +15,9 @@ from typing import BinaryIO, Final
 
 from PIL import Image
 
+from ghostroll.base.errors import FileFailed
+from ghostroll.base.media_kind import MediaKind
 from ghostroll.derivatives import jpegs
-from ghostroll.errors import FileFailed
-from ghostroll.media import Kind
 
 # More pixels than any camera makes; a JPEG this large still decodes at an eighth.
 MAX_PIXELS = 300_000_000
@@ -69,7 +69,7 @@ class Picture:
     is_raw: bool = False
 
 
-def load(path: Path, kind: Kind, long_edge: int) -> Picture:
+def load(path: Path, kind: MediaKind, long_edge: int) -> Picture:
     """Decode the picture at `path`, no smaller than `long_edge` px where it has as many.
 
     Raises FileFailed where there is no picture or it is too large, and whatever the decoder raises.
@@ -85,7 +85,7 @@ def load(path: Path, kind: Kind, long_edge: int) -> Picture:
     return _load_raw(path, long_edge)
 
 
-def sniff(head: bytes, kind: Kind) -> str | None:
+def sniff(head: bytes, kind: MediaKind) -> str | None:
     """Return what the first bytes of a file are: a format of Pillow's, `RAW`, or None where it is no picture."""
     if head.startswith(b"\xff\xd8\xff"):
         return "JPEG"
@@ -94,7 +94,7 @@ def sniff(head: bytes, kind: Kind) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head.startswith(_TIFF_STARTS):
-        return RAW if kind is Kind.RAW else "TIFF"
+        return RAW if kind is MediaKind.RAW else "TIFF"
     if head.startswith(_RAW_STARTS):
         return RAW
     return _sniff_brands(head) if head[4:8] == b"ftyp" else None

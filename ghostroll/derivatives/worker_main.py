@@ -21,9 +21,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ghostroll.base.errors import FileFailed
+from ghostroll.base.media_kind import MediaKind
 from ghostroll.derivatives import Recipe, Rendered, Task
-from ghostroll.errors import FileFailed
-from ghostroll.media import Kind
 
 READY = b"ready\n"
 # Needed by nearly every picture: loaded before the first one, while the card is still being read.
@@ -70,7 +70,7 @@ def _answer(render: Renderer, task: Task, recipe: Recipe) -> dict[str, Any]:
 
 def _decode_task(line: bytes) -> Task:
     fields = json.loads(line)
-    return Task(kind=Kind(fields.pop("kind")), **{name: Path(path) for name, path in fields.items()})
+    return Task(kind=MediaKind(fields.pop("kind")), **{name: Path(path) for name, path in fields.items()})
 
 
 def _quiet() -> int:

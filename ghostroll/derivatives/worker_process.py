@@ -16,8 +16,8 @@ from dataclasses import asdict
 from threading import Lock
 from typing import IO, Any
 
+from ghostroll.base.errors import FileFailed
 from ghostroll.derivatives import Rendered, Task
-from ghostroll.errors import FileFailed
 
 _START_TIMEOUT_SECONDS = 60.0
 # A worker that died of these was killed from outside: by the kernel short of memory, or together with the run.

@@ -8,11 +8,11 @@ from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import CredentialsRefused, GhostrollError, StoreUnreachable
 from ghostroll.doctor.findings import EX_CONFIGURATION, Finding, failed, of_error, ok, tried, warning
-from ghostroll.endpoint import StoreEndpoint
-from ghostroll.errors import CredentialsRefused, GhostrollError, StoreUnreachable
-from ghostroll.store import Store
+from ghostroll.store.endpoint import StoreEndpoint
+from ghostroll.store.s3 import Store
 
 _MARK = ".doctor-"
 _STAMP = "%Y%m%dT%H%M%SZ"

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ghostroll.card import label_in
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
+from ghostroll.card.discovery import find_volumes, is_ours, label_matches
+from ghostroll.card.volume import label_in
 from ghostroll.doctor.findings import Finding, ok, warning
-from ghostroll.slots import find_volumes, is_ours, label_matches
 
 # Where the units mount cards.
 _CARDS_PLACE = Path("/run/ghostroll/cards")

@@ -7,9 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
+from ghostroll.base.errors import EX_SOME_FAILED, GhostrollError, Interrupted
+from ghostroll.base.log import logger, thread
 from ghostroll.doctor.findings import Finding, failed, of_error
-from ghostroll.errors import EX_SOME_FAILED, GhostrollError, Interrupted
-from ghostroll.log import logger, thread
 
 _LIMIT_SECONDS = 20.0
 # How long one that was called off may take to clear away what it made.

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ghostroll import bootfile
-from ghostroll.config import CONFIG_FILES, ENVIRONMENT_PREFIX, Effective, Settings
+from ghostroll.appliance import boot_config
+from ghostroll.base.config import CONFIG_FILES, ENVIRONMENT_PREFIX, Effective, Settings
+from ghostroll.base.errors import CredentialsRefused
 from ghostroll.doctor.findings import EX_CREDENTIALS, Finding, failed, ok, warning
 from ghostroll.doctor.place import STATE_DIRECTORY, is_appliance
-from ghostroll.errors import CredentialsRefused
 from ghostroll.store.answers import in_our_words
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def findings(effective: Effective) -> Iterator[Finding]:
     yield ok("settings", f"Set: {told}." if told else "Every setting has its default.")
     yield from _passed_over(set(by_origin))
     yield from _overridden(effective)
-    if refused := bootfile.refusal(effective.file):
+    if refused := boot_config.refusal(effective.file):
         yield warning("settings", str(refused), refused.hint)
     if effective.settings.verify == "none":
         yield warning(

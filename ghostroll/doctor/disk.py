@@ -8,18 +8,17 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
+from ghostroll.base.disk_space import reserve_bytes
+from ghostroll.base.durable import is_memory_filesystem
 from ghostroll.doctor.findings import EX_DISK, Finding, failed, ok, warning
 from ghostroll.doctor.place import STATE_DIRECTORY, is_appliance
-from ghostroll.durable import is_memory_filesystem
 
 SERVICE_USER = "ghostroll"
 # Decimal, as it is printed on cards.
 _CARD_BYTES = 64 * 10**9
 # What is made from the pictures, at the most that a run sets aside: JPEGs of 8 MB, 1.6 MB each.
 _DERIVED_SHARE = 0.2
-# With less a run refuses any card.
-_RESERVE_BYTES = 256 << 20
 _TRIAL_BYTES = 64 << 10
 
 
@@ -104,7 +103,7 @@ def _room(settings: Settings) -> Finding:
     disk = shutil.disk_usage(_existing(settings.base_dir))
     # The embedded store keeps what is shared a second time, on the same disk.
     derived = _DERIVED_SHARE * (2 if settings.uses_embedded_store else 1)
-    reserve = min(_RESERVE_BYTES, disk.total // 20)
+    reserve = reserve_bytes(disk.total)
     needed = _CARD_BYTES * (1 + derived) + reserve
     fix = (
         f"Move sessions that were handed over away from {settings.base_dir}, or keep all on a larger disk: "

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from ghostroll.errors import (
+from ghostroll.base.errors import (
     EX_OK,
     EX_SOME_FAILED,
     ConfigurationError,

@@ -6,7 +6,7 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
 from ghostroll.doctor.disk import SERVICE_USER
 from ghostroll.doctor.findings import Finding, failed, ok, warning
 

@@ -4,12 +4,14 @@ import os
 import socket
 from collections.abc import Iterator
 
-from ghostroll.config import Settings
+from ghostroll.base import local_address
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import GhostrollError
 from ghostroll.doctor.findings import EX_CONFIGURATION, Finding, failed, of_error, ok, warning
-from ghostroll.embedded import TOO_LITTLE_MEMORY, EmbeddedStore, lan, may_start_unasked, weed
+from ghostroll.embedded import seaweedfs
 from ghostroll.embedded.process import serves
-from ghostroll.endpoint import StoreEndpoint
-from ghostroll.errors import GhostrollError
+from ghostroll.embedded.server import TOO_LITTLE_MEMORY, EmbeddedStore, may_start_unasked
+from ghostroll.store.endpoint import StoreEndpoint
 
 
 def endpoint_of(settings: Settings) -> StoreEndpoint | None:
@@ -27,7 +29,7 @@ def findings(settings: Settings, endpoint: StoreEndpoint | None) -> Iterator[Fin
     """Find out what is so about the store itself."""
     yield _runs(settings) if endpoint else _could_run(settings)
     try:
-        host = lan.advertised_host(settings.store_host)
+        host = local_address.advertised_host(settings.store_host)
     except GhostrollError as error:
         yield of_error("store-address", error)
         return
@@ -43,7 +45,7 @@ def _could_run(settings: Settings) -> Finding:
     if directory.exists() and not os.access(directory, os.R_OK | os.X_OK):
         return warning("store", f"{directory} may not be looked at by this user.", "Run `sudo ghostroll doctor`.")
     try:
-        weed.program()
+        seaweedfs.program()
     except GhostrollError as error:
         return of_error("store", error)
     try:
@@ -61,15 +63,15 @@ def _could_run(settings: Settings) -> Finding:
 
 def _require_free(settings: Settings) -> None:
     """Raise OSError unless the port can be had on every interface that it will be wanted on."""
-    weed.require_free(settings.store_port)
-    if not lan.is_loopback(settings.store_host):
+    seaweedfs.require_free(settings.store_port)
+    if not local_address.is_loopback(settings.store_host):
         with socket.create_server(("", settings.store_port)):
             pass
 
 
 def _reach(settings: Settings, host: str) -> Finding:
     name, address = "store-address", f"http://{host}:{settings.store_port}"
-    if not lan.is_loopback(host.strip("[]")):
+    if not local_address.is_loopback(host.strip("[]")):
         return ok(name, f"Links lead to {address}: open to who is on the same network.")
     if settings.store_host == "auto":
         text = "This machine is on no network: links lead to itself, and no guest's phone can open them."

@@ -8,16 +8,17 @@ from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 
-from ghostroll.config import Settings
+from ghostroll.base import local_address
+from ghostroll.base.config import Settings
+from ghostroll.base.session_paths import session_of
+from ghostroll.base.text import rfc3339
+from ghostroll.catalog.models import SessionRow
 from ghostroll.doctor.findings import Finding, ok, warning
 from ghostroll.doctor.outside import answer_of
 from ghostroll.doctor.records import latest_link
-from ghostroll.embedded import lan, weed
-from ghostroll.presign import Presigner
-from ghostroll.publish import rfc3339
-from ghostroll.rows import SessionRow
-from ghostroll.session import Session
-from ghostroll.shortlink import offer
+from ghostroll.embedded import seaweedfs
+from ghostroll.shortlink import registry
+from ghostroll.store.presign import Presigner
 
 # The program that knows the panels, installed beside this one.
 _DISPLAY = Path(sys.executable).with_name("ghostroll-display")
@@ -45,20 +46,20 @@ def findings(settings: Settings, display: Path = _DISPLAY) -> Iterator[Finding]:
 
 def _short_link(settings: Settings, share: SessionRow | None) -> tuple[str, Finding]:
     """Return the short link, or one like it before there is a share; "" where there is none; and what is to be said."""
-    obstacle = offer.obstacle(settings)
-    if obstacle == offer.SWITCHED_OFF:
+    obstacle = registry.obstacle(settings)
+    if obstacle == registry.SWITCHED_OFF:
         return "", ok(_SHORT, "short_links = false: no short link is offered.")
     if obstacle:
         return "", ok(_SHORT, "No link server is installed here: no short link is offered.")
-    base = offer.address(settings)
+    base = registry.address(settings)
     if base is None:
         text = "This machine is on no network: there is no short link."
         return "", warning(
             _SHORT, text, "Connect it to the network that the guests are on. The rest follows by itself."
         )
-    url = offer.expected(settings, offer.codes(settings), share) if share and _is_valid(share) else None
+    url = registry.expected(settings, registry.codes(settings), share) if share and _is_valid(share) else None
     wanted = (HTTPStatus.FOUND, share.url) if share and url else (HTTPStatus.NOT_FOUND, None)
-    answer = offer.answer_at(url or f"{base}/")
+    answer = registry.answer_at(url or f"{base}/")
     if answer is None:
         return "", warning(_SHORT, f"Nobody answers at {base}: short links do not open.", _SOCKET)
     if answer != wanted:
@@ -75,13 +76,13 @@ def likely_link(settings: Settings) -> str:
     """Return a link such as will be signed; who signs it with temporary credentials gets a longer one."""
     region = settings.s3_region or _USUAL_REGION
     if settings.s3_bucket is None:
-        base = f"http://{lan.advertised_host(settings.store_host)}:{settings.store_port}/{weed.BUCKET}"
+        base = f"http://{local_address.advertised_host(settings.store_host)}:{settings.store_port}/{seaweedfs.BUCKET}"
     elif settings.s3_endpoint_url:
         base = f"{settings.s3_endpoint_url}/{settings.s3_bucket}"
     else:
         base = f"https://{settings.s3_bucket}.s3.{region}.amazonaws.com"
     now = datetime.now(UTC)
-    session = Session(now.strftime("shoot-%Y-%m-%d_%H%M%S_%f"), settings.base_dir, settings.s3_prefix_root)
+    session = session_of(settings, now.strftime("shoot-%Y-%m-%d_%H%M%S_%f"))
     return Presigner(
         base_url=base,
         access_key="A" * 20,

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from ghostroll.config import Settings
-from ghostroll.requests import Requests
+from ghostroll.appliance.helper_requests import HelperRequests
+from ghostroll.base.config import Settings
 
 # The only place that the units let the pipeline save to (ProtectSystem=strict, StateDirectory=).
 STATE_DIRECTORY = Path("/var/lib/ghostroll")
@@ -11,4 +11,4 @@ STATE_DIRECTORY = Path("/var/lib/ghostroll")
 
 def is_appliance(settings: Settings) -> bool:
     """Tell whether the appliance's units are at work here."""
-    return Requests(settings.status_path.parent).are_heard
+    return HelperRequests(settings.status_path.parent).are_available

@@ -5,15 +5,15 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import GhostrollError
+from ghostroll.base.session_paths import session_of
+from ghostroll.base.text import counted
 from ghostroll.catalog import Catalog, CatalogDamaged
-from ghostroll.config import Settings
+from ghostroll.catalog.models import SessionRow
+from ghostroll.catalog.schema import MIGRATIONS, migrate
 from ghostroll.doctor.findings import EX_CONFIGURATION, EX_DISK, Finding, failed, of_error, ok, warning
-from ghostroll.errors import GhostrollError
-from ghostroll.lost import unknown_sessions
-from ghostroll.rows import SessionRow
-from ghostroll.schema import MIGRATIONS, migrate
-from ghostroll.session import Session
-from ghostroll.story import counted
+from ghostroll.recovery.unknown_sessions import unknown_sessions
 
 _BUSY_SECONDS = 10.0
 _REBUILD = "`ghostroll catalog rebuild` takes them in. The photos themselves are on the disk."
@@ -43,7 +43,7 @@ def latest_page_key(settings: Settings, store: str) -> str | None:
         with _read_only(settings.db_path) as db:
             catalog = Catalog(db)
             row = catalog.latest_share()
-            key = Session(row.session_id, settings.base_dir, settings.s3_prefix_root).page_key if row else ""
+            key = session_of(settings, row.session_id).page_key if row else ""
             return key if (catalog.upload(key) or ("", ""))[1] == store else None
     except (GhostrollError, sqlite3.DatabaseError):  # it is told where the catalog itself is looked at
         return None

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
 from ghostroll.doctor.findings import Finding, failed, ok, warning
 from ghostroll.doctor.outside import answer_of, properties
 

@@ -10,11 +10,11 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Thread
 
-from ghostroll.durable import write_lightly
-from ghostroll.embedded import weed
-from ghostroll.errors import StoreUnreachable
-from ghostroll.log import logger, printable
-from ghostroll.presign import Presigner
+from ghostroll.base.durable import write_lightly
+from ghostroll.base.errors import StoreUnreachable
+from ghostroll.base.log import logger, printable
+from ghostroll.embedded import seaweedfs
+from ghostroll.store.presign import Presigner
 
 _PROBE_SECONDS = 5
 _LOG_BYTES_MOST = 4 << 20
@@ -76,19 +76,19 @@ class WeedProcess:
             logger.warning("The embedded store has ended by itself (status %d); its log is %s.", status, self._log_path)
 
     def _spawn(self, s3_port: int, inherited_fd: int | None) -> subprocess.Popen[bytes]:
-        keys = weed.make_keys(self._directory)
-        weed.sweep(self._directory)
-        weed.sweep_sockets()
-        weed.write_configuration(self._directory, keys)
-        has_certificate = weed.write_certificate(self._directory)
+        keys = seaweedfs.make_keys(self._directory)
+        seaweedfs.sweep(self._directory)
+        seaweedfs.sweep_sockets()
+        seaweedfs.write_configuration(self._directory, keys)
+        has_certificate = seaweedfs.write_certificate(self._directory)
         if not has_certificate:
             logger.warning("openssl is not installed: other users of this machine could read the embedded store.")
         self.trim_log()
         with self._log_path.open("ab") as log:
             return subprocess.Popen(  # noqa: S603 - our own program
-                weed.command(os.getpid(), s3_port),
+                seaweedfs.command(os.getpid(), s3_port),
                 cwd=self._directory,
-                env=weed.environment(self._directory, keys, has_certificate=has_certificate),
+                env=seaweedfs.environment(self._directory, keys, has_certificate=has_certificate),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -113,13 +113,13 @@ def port_of(directory: Path) -> int:
 def serves(directory: Path) -> bool:
     """Ask as a guest would for an object that is not there: only our store, once whole, answers so."""
     try:
-        keys, port = weed.keys_of(directory), port_of(directory)
+        keys, port = seaweedfs.keys_of(directory), port_of(directory)
         link = Presigner(
-            base_url=f"http://127.0.0.1:{port}/{weed.BUCKET}",
+            base_url=f"http://127.0.0.1:{port}/{seaweedfs.BUCKET}",
             access_key=keys.access_key,
             secret_key=keys.secret_key,
             token=None,
-            region=weed.REGION,
+            region=seaweedfs.REGION,
             expires_seconds=60,
             now=datetime.now(UTC),
         )

@@ -14,7 +14,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from ghostroll.shortlink.guesses import FULL_AGAIN_SECONDS, Guesses
+from ghostroll.shortlink.rate_limit import FULL_AGAIN_SECONDS, RateLimit
 from ghostroll.shortlink.records import ALPHABET, LENGTH, read
 
 IDLE_SECONDS = FULL_AGAIN_SECONDS
@@ -49,7 +49,7 @@ class Server:
 
     def __init__(self, listeners: list[socket.socket], directory: str) -> None:
         self._directory = directory
-        self._guesses = Guesses(time.monotonic())
+        self._rate_limit = RateLimit(time.monotonic())
         self._guests: dict[_Guest, None] = {}  # the one who came first is the first
         self._selector = selectors.DefaultSelector()
         self._last_at = time.monotonic()
@@ -129,11 +129,11 @@ class Server:
 
     def _lead(self, code: str, client: str) -> bytes:
         now = time.monotonic()
-        if self._guesses.are_over(client, now):
-            return _reply("429 Too Many Requests", "Retry-After: 120")
+        if self._rate_limit.are_over(client, now):
+            return _reply("429 Too Many HelperRequests", "Retry-After: 120")
         record = read(self._directory, code)
         if record is None or record.expires <= time.time():
-            self._guesses.wrong(client, now)
+            self._rate_limit.wrong(client, now)
             return _reply("404 Not Found")
         return _reply("302 Found", f"Location: {record.url}")
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
-from ghostroll.errors import (
+from ghostroll.base.errors import (
     ConfigurationError,
     CredentialsRefused,
     FileFailed,

@@ -8,11 +8,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import urlsplit
 
-from ghostroll.config import Settings
-from ghostroll.endpoint import StoreEndpoint
-from ghostroll.errors import ConfigurationError, CredentialsRefused
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError, CredentialsRefused
 from ghostroll.store.answers import in_our_words, of_answer
 from ghostroll.store.clock import StoreClock, sign_by
+from ghostroll.store.endpoint import StoreEndpoint
 from ghostroll.store.wire import send_without_hoarding
 
 if TYPE_CHECKING:

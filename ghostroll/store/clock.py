@@ -11,7 +11,7 @@ from functools import cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from ghostroll.log import logger
+from ghostroll.base.log import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ _TOLERANCE = timedelta(seconds=10)
 # What only an S3 store sends: the time of a login page that stands in its place is nobody's business.
 _SIGN_OF_A_STORE = "x-amz-request-id"
 _SIGNER = "s3v4-by-the-stores-clock"
-_STAMP = "%Y%m%dT%H%M%SZ"  # ISO 8601 basic: Amazon S3 API reference, "Authenticating Requests", X-Amz-Date
+_STAMP = "%Y%m%dT%H%M%SZ"  # ISO 8601 basic: Amazon S3 API reference, "Authenticating HelperRequests", X-Amz-Date
 
 
 class StoreClock:

@@ -12,7 +12,7 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from xml.etree import ElementTree as ET
 
-from ghostroll.errors import StoreUnreachable
+from ghostroll.base.errors import StoreUnreachable
 from ghostroll.store.answers import of_answer
 
 _TIMEOUT_SECONDS = 20

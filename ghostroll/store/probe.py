@@ -5,7 +5,7 @@ from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from ghostroll.config import Settings
+from ghostroll.base.config import Settings
 
 _TIMEOUT_SECONDS = 5
 # What only an S3 store sends; a login page has no such thing (Amazon S3 API reference, "Common response headers").

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO, TYPE_CHECKING, Any
 
-from ghostroll.errors import FileFailed, GhostrollError
-from ghostroll.log import logger
+from ghostroll.base.errors import FileFailed, GhostrollError
+from ghostroll.base.log import logger
 from ghostroll.store.answers import looks_like_a_page, not_a_store
 from ghostroll.store.client import Connection
 

@@ -15,7 +15,7 @@ from installing import configure_anew, install, prepare, pretend_board
 from machine import Machine, SavedState, booted
 from road import Road
 
-from ghostroll.endpoint import StoreEndpoint
+from ghostroll.store.endpoint import StoreEndpoint
 
 # For work on these tests: the installed machine is kept in this directory, and the next run goes on from it.
 KEPT = Path(os.environ["GHOSTROLL_VM_INSTALLED"]) if "GHOSTROLL_VM_INSTALLED" in os.environ else None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from machine import INSTALLATION_SECONDS, Machine
 
-from ghostroll.endpoint import StoreEndpoint
+from ghostroll.store.endpoint import StoreEndpoint
 
 BOOT = "/boot/firmware"
 

@@ -19,7 +19,7 @@ from installing import (
 )
 from machine import INSTALLATION_SECONDS
 
-from ghostroll.endpoint import StoreEndpoint
+from ghostroll.store.endpoint import StoreEndpoint
 
 LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path", "ghostroll-link.socket")
 README = Path(__file__).parents[2] / "README.md"

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import PIL
 
-from ghostroll.presign import Presigner
+from ghostroll.store.presign import Presigner
 from tests.bench import photos
 from tests.bench.meter import Memory, Usage, cpu_seconds_of, measure
 

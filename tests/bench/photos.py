@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageOps
 
-from ghostroll.scenery import SCENES, Shape, photo_like
+from ghostroll.demo.scenery import SCENES, Shape, photo_like
 
 SIZE = (6000, 4000)
 # Quality, chroma subsampling and grain, since cameras differ in settings and detail.

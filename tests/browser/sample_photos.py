@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from ghostroll.gallery import Photo
+from ghostroll.gallery.page import Photo
 
 _SKIES = [
     ((18, 34, 70), (246, 170, 110)),

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from sample_photos import make_photo
 from visits import DESKTOP, PHONE, Visit, Visitor
 
-from ghostroll.gallery import LOCAL_IMAGE_SOURCE, Companion, LocalLinks, Page, Photo, build_page
+from ghostroll.gallery.page import LOCAL_IMAGE_SOURCE, Companion, LocalLinks, Page, Photo, build_page
 
 SIZES = [(1200, 800), (800, 1200), (1200, 800), (1000, 1000), (1600, 500), (1200, 800), (1200, 675)]
 HOSTILE_NAMES = [

@@ -18,7 +18,7 @@ from playwright.sync_api import expect
 from sample_photos import draw
 from visits import PHONE, Visit, Visitor
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 
 GHOSTROLL = Path(sys.executable).with_name("ghostroll")
 PLAIN = ["IMG_0001.JPG", "IMG_0002.JPG", "IMG_0003.JPG", "IMG_0004.PNG", "IMG_0005.JPG"]

@@ -11,14 +11,15 @@ import psutil
 import pytest
 from PIL import Image
 
-from ghostroll import config
-from ghostroll.config import Settings
-from ghostroll.errors import ConfigurationError
-from ghostroll.status import State, Status
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError
+from ghostroll.status.model import State, Status
 from ghostroll_display import inky_panel
+from ghostroll_display.errors import PanelFailed, PictureFailed
 from ghostroll_display.inky_panel import InkyPanel
 from ghostroll_display.models import MODELS
-from ghostroll_display.panel import PanelFailed, PictureFailed, PngPanel, open_panel
+from ghostroll_display.panel import PngPanel, open_panel
 from ghostroll_display.refreshing import blank
 from ghostroll_display.service import Display
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ghostroll import config
-from ghostroll.config import Settings
-from ghostroll.status import State, Status
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.status.model import State, Status
+from ghostroll_display.errors import PanelFailed
 from ghostroll_display.models import MODELS, PanelModel
-from ghostroll_display.panel import PanelFailed
 from ghostroll_display.refreshing import Refresher, blank
 from ghostroll_display.service import Display
 from ghostroll_display.telling import power_goes_off

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from ghostroll.status import CardState, CardStatus, Problem, State, Status
+from ghostroll.status.model import CardState, CardStatus, Problem, State, Status
 from ghostroll_display.models import MODELS, PanelModel
 from ghostroll_display.schedule import Frame, Schedule, night, tidings
 
@@ -221,11 +221,11 @@ def test_in_a_day_the_panel_is_spared_and_nothing_that_matters_is_lost(name: str
     refresh = model.deadline_seconds / 2
     # What stood for as long as two refreshes and a retry take was on the panel, as soon as those were over.
     ends = [at for at, _ in news[1:]] + [30 * 3600.0]
-    patience = 3 * refresh + 60
-    lasting = [(at, tidings(told)) for (at, told), end in zip(news, ends, strict=True) if end - at > patience]
+    backoff = 3 * refresh + 60
+    lasting = [(at, tidings(told)) for (at, told), end in zip(news, ends, strict=True) if end - at > backoff]
     assert len(lasting) > 30
     for at, told in lasting:
-        assert any(shown == told and at < stood <= at + patience for stood, shown in day.stood), (at, told)
+        assert any(shown == told and at < stood <= at + backoff for stood, shown in day.stood), (at, told)
     # Three pieces of news a card, what progress the pauses allow, the failed ones and the night's.
     progress = changes[-1][0] / model.quiet_seconds
     assert len(day.begun) <= len(news) + progress / 4 + 2 * day.failures + 2

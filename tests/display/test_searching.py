@@ -9,9 +9,10 @@ from threading import Event
 import pytest
 from PIL import Image
 
-from ghostroll import config
+from ghostroll.base import config
+from ghostroll_display.errors import PanelFailed
 from ghostroll_display.models import MODELS, PanelModel
-from ghostroll_display.panel import Panel, PanelFailed, look_for_panel
+from ghostroll_display.panel import Panel, look_for_panel
 from ghostroll_display.searching import Search
 from ghostroll_display.service import Display, follow
 

@@ -17,8 +17,8 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from ghostroll import durable
-from ghostroll.status import CardState, CardStatus, State, Status
+from ghostroll.base import durable
+from ghostroll.status.model import CardState, CardStatus, State, Status
 
 DISPLAY = Path(sys.executable).with_name("ghostroll-display")
 LINK = "https://store.example/abcdef"

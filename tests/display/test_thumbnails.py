@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ghostroll.status import THUMBNAILS_MOST
+from ghostroll.status.model import THUMBNAILS_MOST
 from ghostroll_display.thumbnails import Thumbnails
 
 

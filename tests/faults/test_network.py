@@ -31,7 +31,7 @@ from road import (
     s3_error,
 )
 
-from ghostroll.embedded import EmbeddedStore, serve
+from ghostroll.embedded.server import EmbeddedStore, serve
 
 if TYPE_CHECKING:
     from ledger import Ledger
@@ -236,7 +236,7 @@ def assert_told(appliance: Appliance, ended: Ended, trouble: Trouble) -> None:
     status = appliance.status
     error = status["error"]
     told = f"{error['message']} {error['hint']}"
-    # What was under way when patience was over is not waited for; then the log alone has said why.
+    # What was under way when backoff was over is not waited for; then the log alone has said why.
     assert re.search(trouble.words, told if trouble.code != 75 else told + ended.err), told
     assert not CLASS_NAME.search(told + ended.err), told
     assert SAVED in status["message"], status["message"]
@@ -434,7 +434,7 @@ def test_a_store_whose_name_is_unknown_is_waited_for(
     country: Country, under_way: dict[str, UnderWay], ledger: "Ledger"
 ) -> None:
     unknown = under_way["unknown"]
-    # A look-up may itself take longer than patience lasts (resolv.conf(5), "timeout" and "attempts").
+    # A look-up may itself take longer than backoff lasts (resolv.conf(5), "timeout" and "attempts").
     trouble = Trouble(None, 75, "s3_endpoint_url|The store does not answer", "")
     assert_told(unknown.appliance, unknown.appliance.end(unknown.child), trouble)
     unknown.appliance.resume()
@@ -446,7 +446,7 @@ def test_a_store_whose_name_is_unknown_is_waited_for(
 def test_a_slow_network_is_not_a_dead_one(
     country: Country, under_way: dict[str, UnderWay], points: int, ledger: "Ledger"
 ) -> None:
-    """It takes much longer than patience lasts."""
+    """It takes much longer than backoff lasts."""
     slow = under_way["slow"]
     ended = slow.appliance.end(slow.child, 1500)
     assert ended.code == 0, ended.err

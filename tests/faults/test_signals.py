@@ -11,7 +11,7 @@ import pytest
 from helpers import Appliance, left_overs, tree, wait_until
 from scene import DONE, Scene, recorded, saved_is_there, tally
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 
 if TYPE_CHECKING:
     from ledger import Ledger

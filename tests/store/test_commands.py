@@ -32,7 +32,7 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -321,7 +321,7 @@ def test_the_store_stays_whatever_happens_to_the_runs_beside_it(alone: Appliance
     store.send_signal(signal.SIGTERM)
     ended = alone.end(store)
     assert ended.code == 0
-    assert ended.seconds < 25  # one that heeds no signal goes on for its patience of 30 s
+    assert ended.seconds < 25  # one that heeds no signal goes on for its backoff of 30 s
     assert weeds(alone) == []
 
 

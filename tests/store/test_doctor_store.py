@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 from helpers import Appliance, connected, get, make_appliance, make_card, objects, terminated, tree, wait_until
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served

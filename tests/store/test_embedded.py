@@ -21,11 +21,13 @@ from urllib.parse import urlsplit
 import psutil
 import pytest
 
-from ghostroll import embedded
-from ghostroll.config import Settings
-from ghostroll.embedded import EmbeddedStore, lan, may_start_unasked, serve, weed
-from ghostroll.errors import ConfigurationError, StoreUnreachable
-from ghostroll.store import Store
+from ghostroll.base import local_address
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError, StoreUnreachable
+from ghostroll.embedded import seaweedfs
+from ghostroll.embedded import server as embedded
+from ghostroll.embedded.server import EmbeddedStore, may_start_unasked, serve
+from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
     from conftest import Served, SettingsMaker
@@ -34,8 +36,8 @@ PICTURE = b"\xff\xd8 a picture that nobody else may see"
 SERVE_FOREVER = """\
 import sys, time
 from pathlib import Path
-from ghostroll import config
-from ghostroll.embedded import serve
+from ghostroll.base import config
+from ghostroll.embedded.server import serve
 with serve(config.load({"base_dir": sys.argv[1], "store_port": sys.argv[2]}, {}, "/dev/null").settings, asked=True):
     print("serving", flush=True)
     time.sleep(600)
@@ -184,7 +186,7 @@ def test_a_server_that_does_not_start_says_why(
     broken = tmp_path / "weed"
     broken.write_text("#!/bin/sh\necho 'I1123 beginning'\necho 'F1123 disk is\033[31m on fire' >&2\nexit 1\n")
     broken.chmod(0o755)
-    monkeypatch.setattr(weed, "program", lambda: broken)
+    monkeypatch.setattr(seaweedfs, "program", lambda: broken)
     with pytest.raises(StoreUnreachable, match=r"disk is.*on fire") as caught:
         EmbeddedStore(settings, asked=True).ensure_running()
     assert "\033" not in str(caught.value)
@@ -194,7 +196,7 @@ def test_a_machine_without_the_server_is_told_what_to_do(tmp_path: Path, monkeyp
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigurationError) as caught:
-        weed.program()
+        seaweedfs.program()
     assert "s3_bucket" in caught.value.hint
 
 
@@ -222,7 +224,7 @@ def test_only_the_owner_can_read_what_lies_on_disk(served: "Served") -> None:
 
 
 def test_no_secret_stands_in_the_command_line_or_the_log(served: "Served") -> None:
-    keys = weed.keys_of(served.settings.base_dir / "store")
+    keys = seaweedfs.keys_of(served.settings.base_dir / "store")
     log = (served.settings.base_dir / "store" / "weed.log").read_text()
     line = " ".join(server_of(served.embedded).cmdline())
     for secret in (keys.secret_key, keys.jwt_key):
@@ -276,7 +278,7 @@ def test_the_helpers_grpc_wants_our_certificate(served: "Served", tmp_path: Path
     master = f"127.0.0.1:{options['master.port']}"
     filer = f"127.0.0.1:{options['filer.port']}"
     with subprocess.Popen(
-        [weed.program(), "shell", f"-master={master}", f"-filer={filer}"],
+        [seaweedfs.program(), "shell", f"-master={master}", f"-filer={filer}"],
         cwd=tmp_path,
         env={"HOME": str(tmp_path)},
         stdin=subprocess.PIPE,
@@ -295,7 +297,7 @@ def test_the_local_network_reaches_nothing_but_s3(tmp_path: Path, store_settings
     settings = store_settings(tmp_path / "base", store_host="auto")
     with serve(settings, asked=True) as store:
         put(store, settings, "lan/a.jpg")
-        address = lan.advertised_host("auto")
+        address = local_address.advertised_host("auto")
         assert store.endpoint.url == f"http://{address}:{settings.store_port}"
         assert fetched(store, settings, "lan/a.jpg") == PICTURE
         assert refused(address, settings.store_port)
@@ -303,7 +305,7 @@ def test_the_local_network_reaches_nothing_but_s3(tmp_path: Path, store_settings
             connection.laddr.port
             for process in (psutil.Process(), server_of(store))
             for connection in process.net_connections("inet")
-            if connection.status == psutil.CONN_LISTEN and not lan.is_loopback(connection.laddr.ip)
+            if connection.status == psutil.CONN_LISTEN and not local_address.is_loopback(connection.laddr.ip)
         }
         assert listening == {settings.store_port}
     with pytest.raises(ConnectionRefusedError):
@@ -358,7 +360,7 @@ def test_sockets_of_killed_servers_are_swept_and_those_in_use_are_not() -> None:
             served.bind(str(alive))
             served.listen()
             left.close()
-            weed.sweep_sockets()
+            seaweedfs.sweep_sockets()
             assert not dead.exists()
             assert alive.exists()
     finally:

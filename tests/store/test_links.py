@@ -10,9 +10,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from ghostroll.errors import ConfigurationError, CredentialsRefused, NotSharedYet, StoreUnreachable
-from ghostroll.session import Session, object_name
-from ghostroll.store import Store
+from ghostroll.base.errors import ConfigurationError, CredentialsRefused, NotSharedYet, StoreUnreachable
+from ghostroll.base.session_paths import Session, object_name
+from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
     from conftest import Served

@@ -8,7 +8,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 from ghostroll.store import probe
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -162,7 +162,7 @@ def test_a_run_ends_soon_when_it_is_asked_to(
     child.send_signal(number)
     ended = appliance.end(child)
     print(f"{moment} {number.name}: {ended.seconds:.2f} s")  # noqa: T201 - shown by `pytest -rP`
-    assert ended.seconds < 25  # one that heeds no signal goes on for its patience of 30 s
+    assert ended.seconds < 25  # one that heeds no signal goes on for its backoff of 30 s
     assert ended.code == 75, ended.err
     assert ended.document["state"] == appliance.status["state"] == "interrupted"
     assert ended.document["session_id"] == appliance.sessions()[0].name
@@ -306,7 +306,7 @@ def test_a_run_ends_soon_though_its_store_never_answers(appliance: Appliance) ->
         ended = appliance.end(child)
     print(f"silent store: {ended.seconds:.2f} s")  # noqa: T201 - shown by `pytest -rP`
     assert ended.code == 75
-    assert ended.seconds < 25  # one that heeds no signal goes on for its patience of 30 s
+    assert ended.seconds < 25  # one that heeds no signal goes on for its backoff of 30 s
     assert ended.document["state"] == appliance.status["state"] == "interrupted"
 
 

@@ -16,7 +16,7 @@ from helpers import Appliance, Ended, connected, get, links, make_card, objects,
 from PIL import Image
 from test_wrong_clock import LIBRARIES, signed_at, wrong_by
 
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
 
 if TYPE_CHECKING:
     from conftest import Served

@@ -13,12 +13,14 @@ from helpers import get
 from PIL import Image
 from road import Road, Stall, always, road_to
 
-from ghostroll import config, pipeline
-from ghostroll.card import find_volume
-from ghostroll.config import Settings
-from ghostroll.errors import StoreUnreachable
-from ghostroll.invocation import begun, told
-from ghostroll.store import Store, client
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import StoreUnreachable
+from ghostroll.card.volume import find_volume
+from ghostroll.pipeline import pipeline
+from ghostroll.pipeline.invocation import capture_errors, open_invocation
+from ghostroll.store import client
+from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -40,7 +42,7 @@ def save_grain(path: Path, seed: int) -> None:
 def test_a_zip_that_takes_longer_than_patience_is_sent_all_the_same(
     served: "Served", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Patience is for a network that lets nothing through; here every part of the zip does get through."""
+    """Backoff is for a network that lets nothing through; here every part of the zip does get through."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", served.endpoint.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", served.endpoint.secret_key)
     card = tmp_path / "card"
@@ -56,9 +58,9 @@ def test_a_zip_that_takes_longer_than_patience_is_sent_all_the_same(
             "s3_region": served.endpoint.region,
             "s3_prefix_root": f"{tmp_path.name}/",
         }
-        with begun(config.load(flags, {}).settings) as invocation, invocation.run() as run:
+        with open_invocation(config.load(flags, {}).settings) as invocation, invocation.run() as run:
             patient = replace(run, give_up_seconds=1.0)
-            summary = told(patient, lambda: pipeline.run_pipeline(patient, find_volume(card)))
+            summary = capture_errors(patient, lambda: pipeline.run_pipeline(patient, find_volume(card)))
         zipped = (tmp_path / "base" / str(summary.session_id) / "share.zip").stat().st_size
         assert zipped / BYTES_A_SECOND > 3 * patient.give_up_seconds, "else this test says nothing"
         assert patient.problems == []

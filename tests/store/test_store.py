@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ghostroll.embedded.weed import free_ports
-from ghostroll.errors import ConfigurationError, CredentialsRefused, FileFailed, StoreUnreachable
-from ghostroll.store import Store
+from ghostroll.base.errors import ConfigurationError, CredentialsRefused, FileFailed, StoreUnreachable
+from ghostroll.embedded.seaweedfs import free_ports
+from ghostroll.store.s3 import Store
 from ghostroll.store.sending import PART_BYTES
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 import pytest
 from helpers import Appliance, connected, get, links, make_card, objects, save_photo
 
-from ghostroll.errors import StoreUnreachable
-from ghostroll.store import Store
+from ghostroll.base.errors import StoreUnreachable
+from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
     from conftest import Served, SettingsMaker

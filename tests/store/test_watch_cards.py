@@ -25,8 +25,8 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.embedded.lan import Door
-from ghostroll.embedded.weed import free_ports
+from ghostroll.embedded.seaweedfs import free_ports
+from ghostroll.embedded.tcp_forward import TcpForwarder
 
 if TYPE_CHECKING:
     from conftest import Served
@@ -183,7 +183,7 @@ def test_a_session_that_waits_is_shared_as_soon_as_the_store_answers_again(
     card = make_card(appliance.root / "media" / "auto-import", range(2))
     watching = Watching(appliance, GHOSTROLL_S3_ENDPOINT_URL=f"http://127.0.0.1:{port}")
     watching.wait_for("The photos are saved. `ghostroll resume`")
-    with closing(Door(port, int(served.endpoint.local_url.rpartition(":")[2]))):
+    with closing(TcpForwarder(port, int(served.endpoint.local_url.rpartition(":")[2]))):
         watching.wait_for("The store answers again.")
         watching.wait_for("The link to ")
         wait_until(lambda: appliance.status["state"] == "done")
@@ -207,7 +207,7 @@ def test_a_card_that_is_pulled_while_its_pictures_go_up_is_not_said_to_be_in_whe
     wait_until(lambda: appliance.status.get("card", {}).get("state") == "safe")
     (appliance.root / "media" / "auto-import").rename(appliance.root / "pocket")
     watching.wait_for("removed")
-    with closing(Door(port, int(served.endpoint.local_url.rpartition(":")[2]))):
+    with closing(TcpForwarder(port, int(served.endpoint.local_url.rpartition(":")[2]))):
         wait_until(lambda: appliance.status["state"] == "done")
         assert (appliance.status["card"]["state"], appliance.status["card"]["saved"]) == ("removed", 2)
         assert appliance.status["url"]

@@ -7,8 +7,8 @@ import signal
 import time
 from contextlib import suppress
 
+from ghostroll.base.errors import FileFailed
 from ghostroll.derivatives import Recipe, Rendered, Task
-from ghostroll.errors import FileFailed
 
 DONE = Rendered((3, 2), (3, 2), "aa", 1, "bb", 2, None, None)
 

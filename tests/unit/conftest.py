@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from ghostroll import board
-from ghostroll.card import Scan, Volume, find_volume, scan
+from ghostroll.base.session_paths import Session
+from ghostroll.card.scan import Scan, scan
+from ghostroll.card.volume import Volume, find_volume
 from ghostroll.catalog import Catalog
-from ghostroll.ingest import Ingest
-from ghostroll.plan import Plan, PlannedFile, make_plan
-from ghostroll.record import StatusRecord
-from ghostroll.session import Session
+from ghostroll.ingest.plan import Plan, PlannedFile, make_plan
+from ghostroll.ingest.stage import Ingest
+from ghostroll.status import run_records
+from ghostroll.status.recorder import StatusRecord
 
 # A machine may be busy; what takes longer than this hangs.
 _DEADLINE = timedelta(seconds=20)
@@ -168,7 +169,7 @@ def session(tmp_path: Path) -> Session:
 
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StatusRecord]:
-    monkeypatch.setattr(board, "INTERVAL_SECONDS", 0.01)  # whoever watches the pace brings a record of their own
+    monkeypatch.setattr(run_records, "INTERVAL_SECONDS", 0.01)  # whoever watches the pace brings a record of their own
     opened = StatusRecord(tmp_path / "run" / "status.json", "run-test", tmp_path)
     yield opened
     opened.close()

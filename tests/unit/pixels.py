@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from ghostroll.card.media import kind_of
 from ghostroll.derivatives import Recipe, Rendered, Task, render
-from ghostroll.media import kind_of
 
 PHOTOS = Path(__file__).parents[2].parent / "shared" / "photos"
 needs_photos = pytest.mark.skipif(not PHOTOS.is_dir(), reason="the camera files are not here")

@@ -10,10 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghostroll import card as card_module
-from ghostroll.card import find_directory, find_volume, presence, scan, volume_of_device
-from ghostroll.errors import GhostrollError, VolumeNotFound
-from ghostroll.log import printable
+from ghostroll.base.errors import GhostrollError, VolumeNotFound
+from ghostroll.base.log import printable
+from ghostroll.card import volume as card_module
+from ghostroll.card.directories import find_directory
+from ghostroll.card.scan import scan
+from ghostroll.card.volume import find_volume, presence, volume_of_device
 
 if TYPE_CHECKING:
     from conftest import CardBuilder

@@ -12,26 +12,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghostroll import schema
-from ghostroll.catalog import Catalog, CatalogDamaged
-from ghostroll.errors import ConfigurationError, DiskFailed
-from ghostroll.media import Kind
-from ghostroll.rows import Derivative, Original, Remembered, RenderState, SavedFile, SessionState, Shot
+from ghostroll.base.errors import ConfigurationError, DiskFailed
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.catalog import Catalog, CatalogDamaged, schema
+from ghostroll.catalog.models import Derivative, Original, Remembered, RenderState, SavedFile, SessionState, Shot
 
 WRITE_MANY = """
 import sys
 from pathlib import Path
 from ghostroll.catalog import Catalog
-from ghostroll.rows import Original, RenderState, SavedFile
-from ghostroll.media import Kind
+from ghostroll.catalog.models import Original, RenderState, SavedFile
+from ghostroll.base.media_kind import MediaKind
 path, who, number = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 with Catalog(path) as catalog:
     catalog.create_session(f"session-{who}", card_id="uuid:1", card_label="card")
     for n in range(number):
-        original = Original(f"DCIM/{n}.jpg", Kind.STILL, n, f"{who}-{n}", None, RenderState.NONE)
+        original = Original(f"DCIM/{n}.jpg", MediaKind.STILL, n, f"{who}-{n}", None, RenderState.NONE)
         file = SavedFile(original, original.path, 0, "s", True)
         assert not catalog.record_saved(f"session-{who}", f"card-{who}", [file])
-        shared = Original(f"DCIM/shared{n}.jpg", Kind.STILL, n, f"shared-{n}", None, RenderState.NONE)
+        shared = Original(f"DCIM/shared{n}.jpg", MediaKind.STILL, n, f"shared-{n}", None, RenderState.NONE)
         catalog.record_saved(f"session-{who}", f"card-{who}", [SavedFile(shared, shared.path, 0, "s", True)])
 """
 OPEN = "import sys; from pathlib import Path; from ghostroll.catalog import Catalog; Catalog(Path(sys.argv[1])).close()"
@@ -41,7 +40,7 @@ any_paths = st.binary(min_size=1, max_size=60).map(lambda raw: os.fsdecode(raw.r
 def saved(
     path: str = "DCIM/a.jpg", sha256: str = "aa", render: RenderState = RenderState.PENDING, **changes: Any
 ) -> SavedFile:
-    facts: dict[str, Any] = {"kind": Kind.STILL, "size_bytes": 5, "name": path + ".jpg"} | changes
+    facts: dict[str, Any] = {"kind": MediaKind.STILL, "size_bytes": 5, "name": path + ".jpg"} | changes
     return SavedFile(
         Original(path=path, sha256=sha256, render=render, **facts), path, 7, "sample-" + sha256, verified=True
     )
@@ -223,7 +222,7 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from mounts import NotPossible, own_mounts, run
 from ghostroll.catalog import Catalog
-from ghostroll.errors import GhostrollError
+from ghostroll.base.errors import GhostrollError
 place = Path(sys.argv[2])
 try:
     own_mounts()

@@ -3,22 +3,23 @@
 import json
 import logging
 from contextlib import ExitStack, closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from ghostroll import board
-from ghostroll.board import Board
-from ghostroll.chronicle import Chronicle
-from ghostroll.record import StatusRecord
-from ghostroll.status import CardState, Problem, State
+from ghostroll.service.run_journal import RunJournal
+from ghostroll.status import run_records
+from ghostroll.status.model import CardState, Problem, State
+from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_records import Board
 
 URL = "https://bucket.example.com/sessions/x/index.html?X-Amz-Signature=1"
 
 
 @pytest.fixture(autouse=True)
 def records_are_written_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(board, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(run_records, "INTERVAL_SECONDS", 0.01)
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ def another_run(tmp_path: Path, run_id: str = "run-1") -> StatusRecord:
 
 
 def test_a_run_of_another_process_is_told_turn_by_turn(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    chronicle = Chronicle(tmp_path / "status.json", lambda _: False)
+    chronicle = RunJournal(tmp_path / "status.json", lambda _: False)
     chronicle.begin()
     record = another_run(tmp_path)
     record.change(state=State.RUNNING, message="Looking at the card.")
@@ -57,7 +58,7 @@ def test_a_run_of_another_process_is_told_turn_by_turn(tmp_path: Path, log: pyte
 
 
 def test_what_went_wrong_is_told_with_what_to_do(tmp_path: Path, log: pytest.LogCaptureFixture) -> None:
-    chronicle = Chronicle(tmp_path / "status.json", lambda _: False)
+    chronicle = RunJournal(tmp_path / "status.json", lambda _: False)
     chronicle.begin()
     record = another_run(tmp_path)
     record.change(state=State.ERROR, message="No room.", error=Problem(73, "No room.", "Free some space."))
@@ -71,9 +72,9 @@ def status_path(tmp_path: Path) -> Path:
     return tmp_path / "status.json"
 
 
-def restarted(status_path: Path, *ours: str) -> Chronicle:
+def restarted(status_path: Path, *ours: str) -> RunJournal:
     """The chronicle of a process that has just started."""
-    chronicle = Chronicle(status_path, ours.__contains__)
+    chronicle = RunJournal(status_path, ours.__contains__)
     chronicle.begin()
     return chronicle
 
@@ -103,7 +104,7 @@ def test_what_was_told_is_not_told_again_after_a_restart_and_what_came_since_is(
     restarted(status_path).tell()
     assert log.messages == ["Card EOS: 3 files."]
     record.change(state=State.DONE, message="Done.")
-    record._changed_at -= 5000  # this process was away for long
+    record._changed_at -= timedelta(seconds=5000)  # this process was away for long
     record.close()
     log.clear()
     restarted(status_path).tell()
@@ -132,7 +133,7 @@ def test_where_it_is_not_known_what_was_told_only_what_ended_long_ago_is_passed_
             record = stack.enter_context(closing(another_run(tmp_path, run_id)))
             record.change_card(label=run_id, files=1)
             record.change(state=State.RUNNING if run_id == "run-at-work" else State.DONE)
-            record._changed_at -= 0 if run_id == "run-new" else 3700
+            record._changed_at -= timedelta(seconds=0 if run_id == "run-new" else 3700)
             record._write()
         if kept is not None:
             (tmp_path / "status.d/.told").write_bytes(kept)

@@ -8,16 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import config, pipeline
-from ghostroll.adopt import adopt_originals
+from ghostroll.base import config
+from ghostroll.base.errors import GhostrollError, StoreUnreachable, UsageError
+from ghostroll.base.locks import is_busy
+from ghostroll.base.session_paths import Session
+from ghostroll.card.volume import find_volume
 from ghostroll.catalog import Catalog
-from ghostroll.claim import can_be_finished, discard, is_busy, is_empty, working_on
-from ghostroll.errors import GhostrollError, StoreUnreachable, UsageError
-from ghostroll.record import StatusRecord
-from ghostroll.run import Run
-from ghostroll.session import Session
-from ghostroll.stages import RenderPool
-from ghostroll.store import Store
+from ghostroll.pipeline import pipeline
+from ghostroll.pipeline.run import Run
+from ghostroll.pipeline.session_work import can_be_finished, discard, is_empty, working_on
+from ghostroll.pipeline.stages import RenderPool
+from ghostroll.recovery.orphans import catalogue_orphans
+from ghostroll.status.recorder import StatusRecord
+from ghostroll.store.s3 import Store
 
 
 def no_store() -> Store:
@@ -79,7 +82,7 @@ def test_an_empty_session_is_taken_back_whole(run: Run, session: Session) -> Non
 
 def test_a_session_whose_directory_is_gone_is_given_up_once(run: Run, session: Session) -> None:
     write(session.originals / "DCIM/a.JPG", b"a whole photo")
-    adopt_originals(run, session)
+    catalogue_orphans(run.catalog, session)
     shutil.rmtree(session.directory)
     assert not can_be_finished(run.catalog, session)
     assert run.catalog.unfinished_sessions() == []
@@ -87,7 +90,7 @@ def test_a_session_whose_directory_is_gone_is_given_up_once(run: Run, session: S
 
 def test_a_whole_copy_without_a_row_is_taken_in_but_not_called_verified(run: Run, session: Session) -> None:
     write(session.originals / "DCIM/a.JPG", b"a whole photo")
-    adopt_originals(run, session)
+    catalogue_orphans(run.catalog, session)
     assert [original.path for original in run.catalog.originals("shoot")] == ["DCIM/a.JPG"]
     (copy,) = run.catalog.copies_of_card("uuid:1").values()
     assert not copy.verified
@@ -96,9 +99,8 @@ def test_a_whole_copy_without_a_row_is_taken_in_but_not_called_verified(run: Run
 
 def test_taking_in_a_large_copy_gives_signs_of_life(run: Run, session: Session) -> None:
     signs: list[None] = []
-    run.alive = lambda: signs.append(None)
     write(session.originals / "DCIM/a.MP4", bytes(3 << 20))
-    adopt_originals(run, session)
+    catalogue_orphans(run.catalog, session, lambda: signs.append(None))
     assert len(signs) == 3
 
 
@@ -106,14 +108,14 @@ def test_a_copy_without_a_row_is_removed_only_for_a_twin_that_is_there(run: Run,
     run.catalog.create_session("other", card_id="uuid:2", card_label="CARD")
     other = replace(session, session_id="other")
     first = write(other.originals / "DCIM/first.JPG", b"a whole photo")
-    adopt_originals(run, other)
+    catalogue_orphans(run.catalog, other)
     second = write(session.originals / "DCIM/second.JPG", b"a whole photo")
-    adopt_originals(run, session)
+    catalogue_orphans(run.catalog, session)
     assert first.exists()
     assert not second.exists()
     first.unlink()
     third = write(session.originals / "DCIM/third.JPG", b"a whole photo")
-    adopt_originals(run, session)
+    catalogue_orphans(run.catalog, session)
     assert third.exists(), "the catalog has a row for a twin, but the disk has none"
 
 
@@ -128,7 +130,7 @@ def test_rendering_that_breaks_does_not_keep_the_card_from_being_saved(
     monkeypatch.setattr(RenderPool, "submit", broken)
     for number in range(60):
         write(tmp_path / f"card/DCIM/100/{number:03}.JPG", b"photo %d" % number * 20_000)
-    volume = pipeline.card.find_volume(tmp_path / "card")
+    volume = find_volume(tmp_path / "card")
     with pytest.raises((RuntimeError, GhostrollError)):
         pipeline.run_pipeline(run, volume)
     assert len(run.catalog.copies_of_card(volume.card_id)) == 60

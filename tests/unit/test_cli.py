@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import cli, config
-from ghostroll.errors import EXIT_CODE_ORDER, worst_exit_code
+from ghostroll import cli
+from ghostroll.base import config
+from ghostroll.base.errors import EXIT_CODE_ORDER, worst_exit_code
 
 COMMANDS = "run watch resume sessions verify status config demo catalog doctor eject store".split()
 EXIT_CODES = (0, 1, 3, 64, 66, 73, 74, 75, 77, 78)

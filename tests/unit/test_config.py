@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostroll import config
-from ghostroll.config import SETTINGS, Overridden, Settings
-from ghostroll.errors import ConfigurationError
+from ghostroll.base import config
+from ghostroll.base.config import SETTINGS, Overridden, Settings
+from ghostroll.base.errors import ConfigurationError
 
 NAMES = [setting.name for setting in SETTINGS]
 CONFIGURATION_PAGE = Path(__file__).parents[2] / "docs" / "configuration.md"

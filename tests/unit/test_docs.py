@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import cli, errors
+from ghostroll import cli
+from ghostroll.base import errors
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = [path for pattern in ("*.md", "docs/*.md", "tests/data/*.md") for path in REPOSITORY.glob(pattern)]

@@ -22,15 +22,17 @@ from botocore.config import Config
 from linkserver import serving
 from PIL import Image
 
-from ghostroll import config, doctor
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import Interrupted
 from ghostroll.catalog import Catalog
-from ghostroll.config import Settings
+from ghostroll.catalog.models import SessionState
+from ghostroll.catalog.schema import MIGRATIONS
+from ghostroll.commands import doctor
 from ghostroll.doctor import cards, clock, configuration, disk, hardware, own_store, panel_code, records, system
+from ghostroll.doctor.checks import checks
 from ghostroll.doctor.checkup import Check, gone_through
 from ghostroll.doctor.findings import Finding, Verdict, failed, ok, warning
-from ghostroll.errors import Interrupted
-from ghostroll.rows import SessionState
-from ghostroll.schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from conftest import CardBuilder
@@ -756,5 +758,5 @@ def test_the_log_is_as_loud_as_before() -> None:
 
 def test_every_check_is_in_the_docs(settings: Settings) -> None:
     page = (Path(__file__).parents[2] / "docs/doctor.md").read_text()
-    for check in doctor.checks(config.Effective(settings, {})):
+    for check in checks(config.Effective(settings, {})):
         assert f"`{check.name}`" in page

@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghostroll import durable
-from ghostroll.durable import CHUNK_BYTES
+from ghostroll.base import durable
+from ghostroll.base.durable import CHUNK_BYTES
 
 SHM = Path("/dev/shm")
 
 WRITE_TOO_MUCH = """
 import resource, sys
 from pathlib import Path
-from ghostroll import durable
+from ghostroll.base import durable
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:
     durable.write_atomically(Path(sys.argv[1]), b"x" * 5000)
@@ -33,7 +33,7 @@ except OSError:
 MOVE = """
 import sys
 from pathlib import Path
-from ghostroll import durable
+from ghostroll.base import durable
 here, number = Path(sys.argv[1]), int(sys.argv[2])
 pairs = [(here / f"t{n}", here / "new" / str(n % 2) / f"f{n}") for n in range(number)]
 for temporary, _ in pairs:
@@ -183,7 +183,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from mounts import NotPossible, own_mounts, run
-from ghostroll import durable
+from ghostroll.base import durable
 place = Path(sys.argv[2])
 try:
     own_mounts()

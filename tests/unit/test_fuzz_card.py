@@ -16,15 +16,18 @@ from PIL import Image
 from pixels import RECIPE
 from strange import NAME_BYTES_MOST, crowds, examples, fresh_directory, names, paths, write_files
 
-from ghostroll import publish
-from ghostroll.card import find_volume, scan
+from ghostroll.base.errors import FileFailed
+from ghostroll.base.log import printable
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.base.session_paths import Session, object_name
+from ghostroll.card.media import CardFile, kind_of
+from ghostroll.card.scan import scan
+from ghostroll.card.volume import find_volume
+from ghostroll.catalog import manifests
+from ghostroll.catalog.models import Derivative, Original, RenderState, Shot
 from ghostroll.derivatives import Rendered, Task, render
-from ghostroll.errors import FileFailed
-from ghostroll.log import printable
-from ghostroll.media import CardFile, Kind, kind_of
-from ghostroll.plan import derivative_names, fitting_path, numbered, picture_sources
-from ghostroll.rows import Derivative, Original, RenderState, Shot
-from ghostroll.session import Session, object_name
+from ghostroll.gallery import publish
+from ghostroll.ingest.names import derivative_names, fitting_path, numbered, picture_sources
 
 # Amazon S3 user guide, "Creating object key names".
 KEY_BYTES_MOST = 1024
@@ -134,7 +137,7 @@ def test_no_name_of_a_picture_looks_like_a_failing_disk(card_paths: list[str]) -
 def outcome(session: Session, original: str, name: str) -> Rendered | None:
     """Render one original; None where its name is at fault, which costs it alone."""
     share, thumbnail = session.share_image(name), session.thumbnail(name)
-    task = Task(session.originals / original, Kind.STILL, share, thumbnail, session.temporary)
+    task = Task(session.originals / original, MediaKind.STILL, share, thumbnail, session.temporary)
     try:
         made = render(task, RECIPE)
     except FileFailed:
@@ -181,7 +184,7 @@ def test_sha256sum_confirms_every_original_and_finds_the_one_that_changed(card_p
     with fresh_directory() as root:
         session = Session(SESSION_ID, root, "sessions/")
         written = write_files(session.originals, card_paths, [b"one", b"two", b""])
-        publish.write_checksums(session, [(hashlib.sha256(data).hexdigest(), path) for path, data in written.items()])
+        manifests.write_checksums(session, [(hashlib.sha256(data).hexdigest(), path) for path, data in written.items()])
         command = [sha256sum, "--check", "--strict", "SHA256SUMS"]
         good = subprocess.run(command, cwd=session.directory, check=False, capture_output=True)
         (session.originals / list(written)[which % len(written)]).write_bytes(b"changed")
@@ -222,7 +225,7 @@ def test_a_zip_unpacks_to_every_picture_and_to_nothing_elsewhere(card_paths: lis
 
 def shot(name: str, content: bytes, captured: str | None) -> Shot:
     share = Derivative(name, "share", name, "k", hashlib.sha256(content).hexdigest(), len(content), 3, 2)
-    return Shot(Original(name, Kind.STILL, 1, "aa", name, RenderState.DONE), captured, None, share, share)
+    return Shot(Original(name, MediaKind.STILL, 1, "aa", name, RenderState.DONE), captured, None, share, share)
 
 
 # --- said

@@ -14,9 +14,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strange import crowds, examples
 
-from ghostroll.gallery import LOCAL_IMAGE_SOURCE, Companion, Links, LocalLinks, Page, Photo, StoreLinks, build_page
-from ghostroll.log import printable
-from ghostroll.session import Session
+from ghostroll.base.log import printable
+from ghostroll.base.session_paths import Session
+from ghostroll.gallery.page import LOCAL_IMAGE_SOURCE, Companion, Links, LocalLinks, Page, Photo, StoreLinks, build_page
 
 SESSION = Session("shoot-2026-11-22_184100_000000", Path("/nowhere"), "sessions/")
 SIGNATURE = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=604800&X-Amz-Signature=" + "0" * 64
@@ -124,7 +124,7 @@ class Reader(HTMLParser):
 
 def template_vocabulary() -> tuple[set[str], set[str]]:
     """The elements and attributes that the template writes."""
-    template = resources.files("ghostroll").joinpath("page", "page.html.j2").read_text("utf-8")
+    template = resources.files("ghostroll.gallery").joinpath("templates", "page.html.j2").read_text("utf-8")
     return set(re.findall(r"<([a-z][a-z0-9]*)", template)), set(re.findall(r'\s([a-zA-Z-]+)="', template))
 
 
@@ -175,7 +175,8 @@ def test_whatever_is_written_the_page_has_its_own_elements_and_attributes_only(
     assert [len(read.all(tag)) for tag in ("html", "head", "title", "style", "script", "template")] == [1] * 6
     assert len(read.all("img")) == len(shots)
     own = {
-        name: resources.files("ghostroll").joinpath("page", name).read_text("utf-8") for name in ("page.js", "page.css")
+        name: resources.files("ghostroll.gallery").joinpath("templates", name).read_text("utf-8")
+        for name in ("page.js", "page.css")
     }
     assert "".join(text for tag, text in read.texts if tag == "script") == own["page.js"]
     style = "".join(text for tag, text in read.texts if tag == "style")

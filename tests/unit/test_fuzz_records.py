@@ -14,10 +14,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from strange import damaged, damages, examples, fresh_directory
 
-from ghostroll import board, config, status
-from ghostroll.config import SETTINGS, Settings
-from ghostroll.errors import ConfigurationError
-from ghostroll.status import CardState, State, Status
+from ghostroll.base import config
+from ghostroll.base.config import SETTINGS, Settings
+from ghostroll.base.errors import ConfigurationError
+from ghostroll.status import model, run_records
+from ghostroll.status.model import CardState, State, Status
 from ghostroll_display import frame
 from ghostroll_display.models import png_model
 
@@ -147,7 +148,7 @@ def status_path(*found: bytes, merged: bytes | None = None) -> Iterator[Path]:
 @given(st.lists(contents, min_size=1, max_size=3))
 def test_any_records_of_runs_are_merged_or_passed_over(found: list[bytes]) -> None:
     with status_path(*found) as path:
-        merged = board.current(path)
+        merged = run_records.current(path)
     assert merged["state"] in list(State)
     assert isinstance(merged["card"], dict)
     assert isinstance(merged["updated_at"], str)
@@ -158,16 +159,16 @@ def test_any_records_of_runs_are_merged_or_passed_over(found: list[bytes]) -> No
 @given(contents)
 def test_any_status_file_is_read_as_a_record(content: bytes) -> None:
     with status_path(merged=content) as path:
-        record = status.read(path)
-        assert board.current(path) == record or record != record  # noqa: PLR0124 - a NaN is not itself
+        record = model.read(path)
+        assert run_records.current(path) == record or record != record  # noqa: PLR0124 - a NaN is not itself
     assert isinstance(record, dict)
 
 
 def test_a_record_nested_without_end_is_passed_over() -> None:
     with status_path(NESTED) as path:
-        assert board.current(path)["state"] == "idle"
+        assert run_records.current(path)["state"] == "idle"
     with status_path(merged=NESTED) as path:
-        assert status.read(path)["state"] == "idle"
+        assert model.read(path)["state"] == "idle"
 
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)

@@ -18,7 +18,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghostroll.gallery import (
+from ghostroll.base.log import printable
+from ghostroll.base.session_paths import Session
+from ghostroll.gallery.page import (
     LOCAL_IMAGE_SOURCE,
     Companion,
     LocalLinks,
@@ -28,8 +30,6 @@ from ghostroll.gallery import (
     build_page,
     sort_photos,
 )
-from ghostroll.log import printable
-from ghostroll.session import Session
 
 SESSION = Session("shoot-2026-11-22_184100_000000", Path("/nowhere"), "sessions/")
 SIGNATURE = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=" + "c" * 60 + "&X-Amz-Signature=" + "0" * 64

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll.shortlink import guesses
-from ghostroll.shortlink.guesses import CLIENT_MOST, CLIENT_SECONDS_EACH, FULL_AGAIN_SECONDS, Guesses
+from ghostroll.shortlink import rate_limit
+from ghostroll.shortlink.rate_limit import CLIENT_MOST, CLIENT_SECONDS_EACH, FULL_AGAIN_SECONDS, RateLimit
 from ghostroll.shortlink.records import ALPHABET, LENGTH
 
 WEEK_SECONDS = 7 * 86_400
@@ -15,7 +15,7 @@ SECURITY = (Path(__file__).parents[2] / "docs/security.md").read_text()
 
 def tried(clients: int, seconds: float, every: float) -> int:
     """Return how many codes so many clients get to try who ask in turn, without a pause."""
-    allowed = Guesses(0.0)
+    allowed = RateLimit(0.0)
     names = itertools.cycle(f"10.{number >> 8}.{number & 255}.1" for number in range(clients))
     made, now = 0, 0.0
     while now < seconds:
@@ -31,7 +31,7 @@ def test_in_a_week_guessing_comes_as_far_as_the_docs_say() -> None:
     made = tried(5000, WEEK_SECONDS, every=5.0)
     assert 20_190 <= made <= 20_200
     assert len(ALPHABET) ** LENGTH == 887_503_681
-    for page in (guesses.__doc__ or "", SECURITY):
+    for page in (rate_limit.__doc__ or "", SECURITY):
         words = " ".join(page.split())
         assert "887,503,681" in words
         assert "20,200" in words
@@ -44,7 +44,7 @@ def test_one_client_alone_comes_a_quarter_as_far() -> None:
 
 
 def test_who_has_waited_long_enough_starts_anew() -> None:
-    allowed = Guesses(0.0)
+    allowed = RateLimit(0.0)
     for _ in range(CLIENT_MOST):
         allowed.wrong("10.0.0.1", 0.0)
     assert allowed.are_over("10.0.0.1", CLIENT_SECONDS_EACH - 1)
@@ -57,17 +57,17 @@ def test_who_has_waited_long_enough_starts_anew() -> None:
 
 
 def test_many_addresses_take_no_memory_and_gain_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guesses, "_CLIENTS_MOST", 50)
-    allowed = Guesses(0.0)
+    monkeypatch.setattr(rate_limit, "_CLIENTS_MOST", 50)
+    allowed = RateLimit(0.0)
     made = 0
     for number in range(10_000):
         if not allowed.are_over(str(number), 0.0):
             allowed.wrong(str(number), 0.0)
             made += 1
-    assert made == guesses.ALL_MOST
+    assert made == rate_limit.ALL_MOST
     now = 0.0
     for number in range(200):  # one by one, as often as all together may
-        now += guesses.ALL_SECONDS_EACH
+        now += rate_limit.ALL_SECONDS_EACH
         allowed.wrong(f"other {number}", now)
     assert len(allowed._clients) == 50
 

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ghostroll import durable
+from ghostroll.base import durable
+from ghostroll.base.errors import CardFailed, DiskFailed, DiskFull, Interrupted
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.base.session_paths import Session
+from ghostroll.card.media import CardFile
 from ghostroll.catalog import Catalog
-from ghostroll.errors import CardFailed, DiskFailed, DiskFull, Interrupted
-from ghostroll.media import CardFile, Kind
-from ghostroll.plan import PlannedFile, changed_files
-from ghostroll.record import StatusRecord
-from ghostroll.rows import RenderState
-from ghostroll.session import Session
-from ghostroll.status import Bytes, Status
+from ghostroll.catalog.models import RenderState
+from ghostroll.ingest.plan import PlannedFile, changed_files
+from ghostroll.status.model import Bytes, Status
+from ghostroll.status.recorder import StatusRecord
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -33,12 +34,13 @@ LONG_AGO = 946_684_800 * 10**9
 SAVE = """
 import json, sys, threading
 from pathlib import Path
-from ghostroll.card import find_volume, scan
+from ghostroll.card.scan import scan
+from ghostroll.card.volume import find_volume
 from ghostroll.catalog import Catalog
-from ghostroll.ingest import Ingest
-from ghostroll.plan import make_plan
-from ghostroll.session import Session
-from ghostroll.record import StatusRecord
+from ghostroll.ingest.stage import Ingest
+from ghostroll.ingest.plan import make_plan
+from ghostroll.base.session_paths import Session
+from ghostroll.status.recorder import StatusRecord
 card, base, db, status = map(Path, sys.argv[1:5])
 volume = find_volume(card)
 session = Session("s", base, "")
@@ -348,7 +350,7 @@ def test_a_path_that_is_too_long_is_reported_and_the_others_go_on(bench: "Bench"
     (path,) = sized(bench, 1)
     deep = "DCIM/" + "d/" * 2100 + "a.JPG"
     planned = bench.plan().to_read
-    bench.save((PlannedFile(CardFile(deep, Kind.STILL, 1, 0), None), *planned))
+    bench.save((PlannedFile(CardFile(deep, MediaKind.STILL, 1, 0), None), *planned))
     assert list(bench.failures) == [deep]
     assert set(bench.saved()) == {path}
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import board, inview
-from ghostroll.board import Board
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import DiskFailed
 from ghostroll.catalog import Catalog
-from ghostroll.config import Settings
-from ghostroll.errors import DiskFailed
-from ghostroll.inview import LinkInView
-from ghostroll.record import StatusRecord
-from ghostroll.status import CardState, State
+from ghostroll.service import latest_link
+from ghostroll.service.latest_link import LinkInView
+from ghostroll.status import run_records
+from ghostroll.status.model import CardState, State
+from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_records import Board
 
 
 @dataclass
@@ -88,7 +89,7 @@ def test_what_fails_is_due_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(DiskFailed):
             shop.view.show()
     assert not shop.view.is_due(), "not at once"
-    monkeypatch.setattr(inview, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(latest_link, "_RETRY_SECONDS", 0.0)
     monkeypatch.setattr(shop.catalog, "latest_share", lambda: (_ for _ in ()).throw(DiskFailed("Held.")))
     with pytest.raises(DiskFailed):
         shop.view.show()
@@ -109,9 +110,9 @@ def test_a_card_in_its_reader_has_its_own_link_as_it_is_now(shop: Shop, *, names
     assert "S1/index.html?new" in run["url"]
     assert (run["card"]["state"], run["card"]["label"]) == ("safe", "CARD")
     deadline = time.monotonic() + 5
-    while board.read(shop.settings.status_path)["url"] != run["url"] and time.monotonic() < deadline:
+    while run_records.read(shop.settings.status_path)["url"] != run["url"] and time.monotonic() < deadline:
         time.sleep(0.01)
-    assert board.read(shop.settings.status_path)["url"] == run["url"]
+    assert run_records.read(shop.settings.status_path)["url"] == run["url"]
     assert "S2" in str(shop.shown)
 
 

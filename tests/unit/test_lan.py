@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ghostroll.embedded import lan
-from ghostroll.errors import ConfigurationError
+from ghostroll.base import local_address
+from ghostroll.base.errors import ConfigurationError
+from ghostroll.embedded import tcp_forward
 
 BODY = os.urandom(3_000_000)
 
@@ -59,8 +60,8 @@ def port() -> int:
 
 
 @pytest.fixture
-def door(inner: int, port: int) -> Iterator[lan.Door]:
-    opened = lan.Door(port, inner)
+def door(inner: int, port: int) -> Iterator[tcp_forward.TcpForwarder]:
+    opened = tcp_forward.TcpForwarder(port, inner)
     yield opened
     opened.close()
 
@@ -97,7 +98,7 @@ def test_a_guest_who_leaves_takes_nobody_along(port: int) -> None:
 
 @pytest.mark.usefixtures("door")
 def test_more_guests_than_fit_are_turned_away_and_later_welcome(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lan, "_CONNECTIONS_MOST", 1)
+    monkeypatch.setattr(tcp_forward, "_CONNECTIONS_MOST", 1)
     with socket.create_connection(("127.0.0.1", port)) as first:
         first.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
         assert first.recv(15).startswith(b"HTTP/1.1 200")
@@ -113,7 +114,7 @@ def test_more_guests_than_fit_are_turned_away_and_later_welcome(port: int, monke
 
 
 def test_a_closed_door_is_closed_for_those_inside_too(inner: int, port: int) -> None:
-    door = lan.Door(port, inner)
+    door = tcp_forward.TcpForwarder(port, inner)
     with socket.create_connection(("127.0.0.1", port)) as guest:
         guest.sendall(b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n")
         guest.recv(100)
@@ -135,7 +136,7 @@ def ends(guest: socket.socket) -> bool:
 def test_nobody_behind_the_door_ends_the_connection(port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as gone:
         nobody = int(gone.getsockname()[1])
-    door = lan.Door(port, nobody)
+    door = tcp_forward.TcpForwarder(port, nobody)
     with pytest.raises((ConnectionError, http.client.RemoteDisconnected)):
         asked(port, "GET")
     door.close()
@@ -143,7 +144,7 @@ def test_nobody_behind_the_door_ends_the_connection(port: int) -> None:
 
 def test_a_taken_port_is_an_error_at_once(inner: int) -> None:
     with socket.create_server(("", 0)) as taken, pytest.raises(OSError, match="in use"):
-        lan.Door(taken.getsockname()[1], inner)
+        tcp_forward.TcpForwarder(taken.getsockname()[1], inner)
 
 
 @pytest.mark.parametrize(
@@ -156,31 +157,31 @@ def test_a_taken_port_is_an_error_at_once(inner: int) -> None:
     ],
 )
 def test_a_configured_host_is_advertised_as_a_link_needs_it(host: str, advertised: str) -> None:
-    assert lan.advertised_host(host) == advertised
+    assert local_address.advertised_host(host) == advertised
 
 
 @pytest.mark.parametrize("host", ["http://pi", "pi:80", "a b", "pi/x", "-pi", "pi?", "ö"])
 def test_what_cannot_be_a_host_names_the_setting(host: str) -> None:
     with pytest.raises(ConfigurationError, match="store_host"):
-        lan.advertised_host(host)
+        local_address.advertised_host(host)
 
 
 def test_auto_is_an_address_of_this_machine() -> None:
-    with socket.create_server((lan.advertised_host("auto"), 0)):
+    with socket.create_server((local_address.advertised_host("auto"), 0)):
         pass
 
 
 def test_without_a_route_an_interface_gives_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lan, "_route_address", lambda: None)
-    with socket.create_server((lan.advertised_host("auto"), 0)):
+    monkeypatch.setattr(local_address, "_route_address", lambda: None)
+    with socket.create_server((local_address.advertised_host("auto"), 0)):
         pass
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
 def test_loopback_is_known(host: str) -> None:
-    assert lan.is_loopback(host)
+    assert local_address.is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["auto", "192.168.4.1", "0.0.0.0", "pi.local"])
 def test_what_others_can_reach_is_not_loopback(host: str) -> None:
-    assert not lan.is_loopback(host)
+    assert not local_address.is_loopback(host)

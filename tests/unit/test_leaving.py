@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from ghostroll.board import Board
-from ghostroll.leaving import Leaving, Staying
-from ghostroll.record import StatusRecord
-from ghostroll.status import CardState, CardStatus, State
+from ghostroll.appliance.card_presence import Staying
+from ghostroll.service.card_removal import CardRemoval
+from ghostroll.status.model import CardState, CardStatus, State
+from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_records import Board
 
 
 @dataclass
@@ -62,12 +63,12 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 @pytest.fixture
-def leaving(desk: Desk) -> Leaving:
-    return Leaving(desk.root / "status.json", desk.record, desk.root / "block")
+def leaving(desk: Desk) -> CardRemoval:
+    return CardRemoval(desk.root / "status.json", desk.record, desk.root / "block")
 
 
 def test_a_run_whose_card_is_gone_has_the_last_word_all_the_same(
-    desk: Desk, leaving: Leaving, monkeypatch: pytest.MonkeyPatch
+    desk: Desk, leaving: CardRemoval, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
     run.change(state=State.RUNNING, message="Sending.")
@@ -96,13 +97,13 @@ def wait_until_written(desk: Desk, message: str) -> None:
         time.sleep(0.02)
 
 
-def test_a_card_that_stays_in_its_reader_stays_safe_to_remove(desk: Desk, leaving: Leaving) -> None:
+def test_a_card_that_stays_in_its_reader_stays_safe_to_remove(desk: Desk, leaving: CardRemoval) -> None:
     desk.ended_run()
     leaving.look()
     assert desk.card_state == "safe"
 
 
-def test_an_ejected_card_is_told_of_and_its_link_stays(desk: Desk, leaving: Leaving) -> None:
+def test_an_ejected_card_is_told_of_and_its_link_stays(desk: Desk, leaving: CardRemoval) -> None:
     desk.ended_run()
     leaving.look()
     desk.note("eject", "ejected")
@@ -114,7 +115,7 @@ def test_an_ejected_card_is_told_of_and_its_link_stays(desk: Desk, leaving: Leav
 
 
 @pytest.mark.parametrize("gone", ["the partition", "the medium", "another one"])
-def test_a_card_that_was_pulled_is_gone_and_its_link_stays(desk: Desk, leaving: Leaving, gone: str) -> None:
+def test_a_card_that_was_pulled_is_gone_and_its_link_stays(desk: Desk, leaving: CardRemoval, gone: str) -> None:
     desk.ended_run()
     leaving.look()
     if gone == "the partition":
@@ -126,7 +127,7 @@ def test_a_card_that_was_pulled_is_gone_and_its_link_stays(desk: Desk, leaving: 
     assert (desk.run() or {})["state"] == "done"
 
 
-def test_an_eject_of_the_next_card_says_nothing_of_the_last_one(desk: Desk, leaving: Leaving) -> None:
+def test_an_eject_of_the_next_card_says_nothing_of_the_last_one(desk: Desk, leaving: CardRemoval) -> None:
     desk.ended_run()
     leaving.look()
     desk.put_in(8)
@@ -136,7 +137,7 @@ def test_an_eject_of_the_next_card_says_nothing_of_the_last_one(desk: Desk, leav
     assert desk.card_state == "removed"
 
 
-def test_a_card_that_is_not_to_be_taken_is_no_problem_once_it_is_out(desk: Desk, leaving: Leaving) -> None:
+def test_a_card_that_is_not_to_be_taken_is_no_problem_once_it_is_out(desk: Desk, leaving: CardRemoval) -> None:
     desk.ended_run(State.ERROR, CardState.REJECTED)
     leaving.look()
     assert desk.card_state == "rejected"
@@ -145,14 +146,14 @@ def test_a_card_that_is_not_to_be_taken_is_no_problem_once_it_is_out(desk: Desk,
     assert desk.run() is None
 
 
-def test_a_card_torn_out_while_it_was_read_stays_a_problem(desk: Desk, leaving: Leaving) -> None:
+def test_a_card_torn_out_while_it_was_read_stays_a_problem(desk: Desk, leaving: CardRemoval) -> None:
     desk.ended_run(State.ERROR, CardState.REMOVED)
     desk.put_in(8, 0)
     leaving.look()
     assert (desk.run() or {})["state"] == "error"
 
 
-def test_a_run_that_lives_speaks_for_itself(desk: Desk, leaving: Leaving) -> None:
+def test_a_run_that_lives_speaks_for_itself(desk: Desk, leaving: CardRemoval) -> None:
     run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
     run.change(state=State.RUNNING)
     run.change_card(label="EOS", device="/dev/sda1", state=CardState.SAFE)
@@ -162,7 +163,9 @@ def test_a_run_that_lives_speaks_for_itself(desk: Desk, leaving: Leaving) -> Non
     assert desk.card_state == "safe"
 
 
-def test_a_card_that_was_changed_while_its_pictures_went_up_is_gone_when_they_are(desk: Desk, leaving: Leaving) -> None:
+def test_a_card_that_was_changed_while_its_pictures_went_up_is_gone_when_they_are(
+    desk: Desk, leaving: CardRemoval
+) -> None:
     run = StatusRecord(desk.root / "status.json", "run-1", desk.root)
     run.change(state=State.RUNNING, url="https://example.com/")
     run.change_card(label="EOS", device="/dev/sda1", state=CardState.SAFE)
@@ -179,7 +182,9 @@ def test_a_card_that_was_changed_while_its_pictures_went_up_is_gone_when_they_ar
 
 
 @pytest.mark.parametrize("device", ["/dev/sda1", "/dev/dm-0", "/dev/mapper/a card"])
-def test_a_card_that_the_units_did_not_mount_is_nobody_s_business(desk: Desk, leaving: Leaving, device: str) -> None:
+def test_a_card_that_the_units_did_not_mount_is_nobody_s_business(
+    desk: Desk, leaving: CardRemoval, device: str
+) -> None:
     (desk.root / "notes/sda1.seen").unlink()
     desk.ended_run(device=device)
     desk.put_in(8, 0)
@@ -187,7 +192,7 @@ def test_a_card_that_the_units_did_not_mount_is_nobody_s_business(desk: Desk, le
     assert desk.card_state == "safe"
 
 
-def test_an_eject_that_no_record_is_about_is_told_until_the_next_card(desk: Desk, leaving: Leaving) -> None:
+def test_an_eject_that_no_record_is_about_is_told_until_the_next_card(desk: Desk, leaving: CardRemoval) -> None:
     desk.note("eject", "ejected")
     leaving.look()
     assert desk.record.status.card.state is CardState.EJECTED

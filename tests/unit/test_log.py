@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostroll import log
-from ghostroll.log import logger, printable
+from ghostroll.base import log
+from ghostroll.base.log import logger, printable
 
 any_text = st.text(st.characters(codec=None, exclude_categories=()))
 SAY = """
-from ghostroll import log
+from ghostroll.base import log
 log.setup()
 log.logger.info("one\\ntwo")
 log.logger.warning("three")

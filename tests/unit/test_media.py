@@ -5,10 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ghostroll.media import (
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.card.media import (
     SNIFF_BYTES,
     CardFile,
-    Kind,
     is_housekeeping,
     kind_of,
     looks_like_still,
@@ -34,26 +34,26 @@ names = st.text(st.characters(exclude_characters="\0/"), min_size=1, max_size=40
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("IMG_0001.JPG", Kind.STILL),
-        ("a.jpeg", Kind.STILL),
-        ("a.HIF", Kind.STILL),
-        ("a.heic", Kind.STILL),
-        ("DSC0001.ARW", Kind.RAW),
-        ("a.CR3", Kind.RAW),
-        ("a.NEF", Kind.RAW),
-        ("a.dng", Kind.RAW),
-        ("C0001.MP4", Kind.VIDEO),
-        ("00001.MTS", Kind.VIDEO),
-        ("C0001M01.XML", Kind.SIDECAR),
-        ("IMG_0001.THM", Kind.SIDECAR),
-        ("IMG_0001.WAV", Kind.SIDECAR),
-        ("IMG_0001", Kind.OTHER),
-        (".jpg", Kind.OTHER),
-        ("notes.txt", Kind.OTHER),
-        ("a.jpg.part", Kind.OTHER),
+        ("IMG_0001.JPG", MediaKind.STILL),
+        ("a.jpeg", MediaKind.STILL),
+        ("a.HIF", MediaKind.STILL),
+        ("a.heic", MediaKind.STILL),
+        ("DSC0001.ARW", MediaKind.RAW),
+        ("a.CR3", MediaKind.RAW),
+        ("a.NEF", MediaKind.RAW),
+        ("a.dng", MediaKind.RAW),
+        ("C0001.MP4", MediaKind.VIDEO),
+        ("00001.MTS", MediaKind.VIDEO),
+        ("C0001M01.XML", MediaKind.SIDECAR),
+        ("IMG_0001.THM", MediaKind.SIDECAR),
+        ("IMG_0001.WAV", MediaKind.SIDECAR),
+        ("IMG_0001", MediaKind.OTHER),
+        (".jpg", MediaKind.OTHER),
+        ("notes.txt", MediaKind.OTHER),
+        ("a.jpg.part", MediaKind.OTHER),
     ],
 )
-def test_the_name_announces_the_kind(name: str, kind: Kind) -> None:
+def test_the_name_announces_the_kind(name: str, kind: MediaKind) -> None:
     assert kind_of(name) is kind
 
 

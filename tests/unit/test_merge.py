@@ -3,8 +3,8 @@
 from dataclasses import asdict
 from typing import Any
 
-from ghostroll.merge import SIGNING, merged
-from ghostroll.status import CardState, CardStatus, Counts, Problem, State, Status
+from ghostroll.status.merge import SIGNING, merged
+from ghostroll.status.model import CardState, CardStatus, Counts, Problem, State, Status
 
 SAVED = CardStatus(label="EOS", state=CardState.SAFE, files=3, saved=3, safe_to_format=True)
 OLD, NEW = "https://s3.example/old", "https://s3.example/new"

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostroll.notify import Notifier, ascii_fold
-from ghostroll.status import Bytes, Counts, State, Status, Step
+from ghostroll.status.model import Bytes, Counts, State, Status, Step
+from ghostroll.status.systemd import SystemdNotifier, ascii_fold
 
 
 class Manager:
@@ -39,20 +39,20 @@ def manager(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Manager
 
 
 @pytest.fixture
-def notifier(manager: Manager) -> Iterator[Notifier]:
+def notifier(manager: Manager) -> Iterator[SystemdNotifier]:
     assert manager.socket.getsockname() == "notify"
-    made = Notifier()
+    made = SystemdNotifier()
     yield made
     made._notify.socket.close()
 
 
 def test_without_systemd_nothing_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    Notifier()(Status(message="x"))
+    SystemdNotifier()(Status(message="x"))
 
 
 def test_systemd_is_told_once_that_the_program_is_ready_and_always_what_it_does(
-    manager: Manager, notifier: Notifier
+    manager: Manager, notifier: SystemdNotifier
 ) -> None:
     notifier(Status(message="Waiting for SD card…"))
     notifier(Status(message="Reading the card: keep it in."))
@@ -61,7 +61,7 @@ def test_systemd_is_told_once_that_the_program_is_ready_and_always_what_it_does(
     assert second == ["STATUS=Reading the card: keep it in."]
 
 
-def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, notifier: Notifier) -> None:
+def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, notifier: SystemdNotifier) -> None:
     status = Status()
     turns = [
         status,
@@ -78,7 +78,7 @@ def test_the_watchdog_is_fed_by_progress_alone(manager: Manager, notifier: Notif
     assert fed == [True, False, True, False, True, True, True]
 
 
-def test_a_message_cannot_tell_systemd_anything_else(manager: Manager, notifier: Notifier) -> None:
+def test_a_message_cannot_tell_systemd_anything_else(manager: Manager, notifier: SystemdNotifier) -> None:
     notifier(Status(message="Card A\nMAINPID=1\nSTOPPING=1\r\nB"))
     (lines,) = manager.heard()
     assert {line.partition("=")[0] for line in lines} <= {"STATUS", "READY", "WATCHDOG"}
@@ -101,7 +101,7 @@ def test_letters_with_marks_lose_them() -> None:
 
 
 def test_progress_that_no_count_shows_feeds_the_watchdog_but_not_at_every_step(
-    manager: Manager, notifier: Notifier
+    manager: Manager, notifier: SystemdNotifier
 ) -> None:
     for _ in range(50):
         notifier.alive()

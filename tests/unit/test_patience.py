@@ -4,16 +4,16 @@ import threading
 
 import pytest
 
-from ghostroll.errors import StoreUnreachable
-from ghostroll.upload import Patience
+from ghostroll.base.errors import StoreUnreachable
+from ghostroll.store.retry import Backoff
 
 
-def patience(seconds: float) -> Patience:
-    return Patience(seconds, threading.Event(), lambda _: None)
+def backoff(seconds: float) -> Backoff:
+    return Backoff(seconds, threading.Event(), lambda _: None)
 
 
 def test_what_became_ready_late_has_the_whole_time() -> None:
-    waiting = patience(0.0)
+    waiting = backoff(0.0)
     waiting.begin()
     assert waiting.is_over
     waiting.seconds = 3600.0
@@ -22,7 +22,7 @@ def test_what_became_ready_late_has_the_whole_time() -> None:
 
 
 def test_a_store_that_fails_is_given_no_more_time_for_what_became_ready_late() -> None:
-    waiting = patience(0.0)
+    waiting = backoff(0.0)
     waiting.begin()
 
     def fail() -> None:
@@ -36,6 +36,6 @@ def test_a_store_that_fails_is_given_no_more_time_for_what_became_ready_late() -
 
 
 def test_before_the_card_is_saved_there_is_no_limit() -> None:
-    waiting = patience(0.0)
+    waiting = backoff(0.0)
     waiting.all_is_ready()
     assert not waiting.is_over

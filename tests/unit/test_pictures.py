@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 from pixels import PHOTOS, needs_photos, rendered
 
+from ghostroll.base.errors import FileFailed
+from ghostroll.base.media_kind import MediaKind
 from ghostroll.derivatives import pictures, rawfiles
-from ghostroll.errors import FileFailed
-from ghostroll.media import Kind
 
 END_OF_IMAGE = b"\xff\xd9"
 
@@ -30,28 +30,28 @@ def ftyp(major: bytes, *compatible: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("head", "kind", "coding"),
     [
-        (b"\xff\xd8\xff\xe1....", Kind.RAW, "JPEG"),
-        (b"\x89PNG\r\n\x1a\n", Kind.STILL, "PNG"),
-        (b"RIFF....WEBPVP8 ", Kind.OTHER, "WEBP"),
-        (b"RIFF....AVI LIST", Kind.STILL, None),
-        (b"II*\0....", Kind.STILL, "TIFF"),
-        (b"MM\0*....", Kind.RAW, "RAW"),
-        (b"FUJIFILMCCD-RAW ", Kind.OTHER, "RAW"),
-        (b"II\x1a\0\0\0HEAPCCDR", Kind.STILL, "RAW"),
-        (ftyp(b"crx ", b"crx ", b"isom"), Kind.STILL, "RAW"),
-        (ftyp(b"heic", b"mif1", b"heic"), Kind.STILL, "HEIF"),
-        (ftyp(b"mif1", b"mif1", b"heic"), Kind.STILL, "HEIF"),
-        (ftyp(b"mif1", b"mif1", b"avif"), Kind.STILL, "AVIF"),
-        (ftyp(b"avif"), Kind.OTHER, "AVIF"),
-        (ftyp(b"isom", b"mp42"), Kind.STILL, None),
-        (ftyp(b"qt  "), Kind.OTHER, None),
-        (b"<html>", Kind.STILL, None),
-        (b"GIF89a", Kind.STILL, None),
-        (b"\xff\xd8", Kind.STILL, None),
-        (b"", Kind.STILL, None),
+        (b"\xff\xd8\xff\xe1....", MediaKind.RAW, "JPEG"),
+        (b"\x89PNG\r\n\x1a\n", MediaKind.STILL, "PNG"),
+        (b"RIFF....WEBPVP8 ", MediaKind.OTHER, "WEBP"),
+        (b"RIFF....AVI LIST", MediaKind.STILL, None),
+        (b"II*\0....", MediaKind.STILL, "TIFF"),
+        (b"MM\0*....", MediaKind.RAW, "RAW"),
+        (b"FUJIFILMCCD-RAW ", MediaKind.OTHER, "RAW"),
+        (b"II\x1a\0\0\0HEAPCCDR", MediaKind.STILL, "RAW"),
+        (ftyp(b"crx ", b"crx ", b"isom"), MediaKind.STILL, "RAW"),
+        (ftyp(b"heic", b"mif1", b"heic"), MediaKind.STILL, "HEIF"),
+        (ftyp(b"mif1", b"mif1", b"heic"), MediaKind.STILL, "HEIF"),
+        (ftyp(b"mif1", b"mif1", b"avif"), MediaKind.STILL, "AVIF"),
+        (ftyp(b"avif"), MediaKind.OTHER, "AVIF"),
+        (ftyp(b"isom", b"mp42"), MediaKind.STILL, None),
+        (ftyp(b"qt  "), MediaKind.OTHER, None),
+        (b"<html>", MediaKind.STILL, None),
+        (b"GIF89a", MediaKind.STILL, None),
+        (b"\xff\xd8", MediaKind.STILL, None),
+        (b"", MediaKind.STILL, None),
     ],
 )
-def test_the_first_bytes_say_what_a_file_is(head: bytes, kind: Kind, coding: str | None) -> None:
+def test_the_first_bytes_say_what_a_file_is(head: bytes, kind: MediaKind, coding: str | None) -> None:
     assert pictures.sniff(head, kind) == coding
 
 
@@ -71,7 +71,7 @@ def test_a_jpeg_is_decoded_no_larger_than_needed(
 ) -> None:
     path = tmp_path / "large.jpg"
     Image.new("RGB", size, "navy").save(path)
-    picture = pictures.load(path, Kind.STILL, 2048)
+    picture = pictures.load(path, MediaKind.STILL, 2048)
     assert (picture.size, picture.image.size) == (size, decoded)
     assert picture.box[2:] == pytest.approx((size[0] * decoded[0] // size[0], decoded[1]), abs=1)
 

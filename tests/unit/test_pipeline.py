@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from helpers import save_photo
 
-from ghostroll.config import Settings
-from ghostroll.errors import StoreUnreachable
-from ghostroll.pipeline import run_pipeline
-from ghostroll.run import Run
-from ghostroll.status import State, Step
-from ghostroll.store import Store
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import StoreUnreachable
+from ghostroll.pipeline.pipeline import run_pipeline
+from ghostroll.pipeline.run import Run
+from ghostroll.status.model import State, Step
+from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
     from conftest import Bench

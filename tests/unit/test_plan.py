@@ -7,9 +7,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ghostroll.card import Scan, Volume, scan
-from ghostroll.media import JPEG_SUFFIXES, CardFile, Kind, kind_of, suffix_of
-from ghostroll.plan import Plan, PlannedFile, changed_files, derivative_names, make_plan, picture_sources, read_again
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.card.media import JPEG_SUFFIXES, CardFile, kind_of, suffix_of
+from ghostroll.card.scan import Scan, scan
+from ghostroll.card.volume import Volume
+from ghostroll.ingest.names import derivative_names, picture_sources
+from ghostroll.ingest.plan import Plan, PlannedFile, changed_files, make_plan, read_again
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -255,8 +258,8 @@ def test_names_of_any_bytes_are_known_again(bench: "Bench") -> None:
     assert len(bench.plan().known) == 4
 
 
-@pytest.mark.parametrize("kind", [Kind.STILL, Kind.RAW, Kind.VIDEO, Kind.OTHER])
-def test_there_is_room_for_every_copy(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", [MediaKind.STILL, MediaKind.RAW, MediaKind.VIDEO, MediaKind.OTHER])
+def test_there_is_room_for_every_copy(kind: MediaKind) -> None:
     files = tuple(PlannedFile(CardFile(f"DCIM/{n}", kind, 10**n, 0), f"{n}.jpg") for n in range(9))
     assert Plan(files, ()).bytes_to_read == sum(10**n for n in range(9))
 

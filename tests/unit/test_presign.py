@@ -14,7 +14,7 @@ from botocore.config import Config
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ghostroll.presign import Presigner
+from ghostroll.store.presign import Presigner
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -81,7 +81,7 @@ def test_a_link_is_what_boto3_gives(key: str, place: str, token: str | None, exp
 
 
 def test_the_example_of_the_documentation() -> None:
-    # Amazon S3 API reference, "Authenticating Requests: Using Query Parameters (AWS Signature Version 4)".
+    # Amazon S3 API reference, "Authenticating HelperRequests: Using Query Parameters (AWS Signature Version 4)".
     link = Presigner(
         base_url="https://examplebucket.s3.amazonaws.com",
         access_key="AKIAIOSFODNN7EXAMPLE",

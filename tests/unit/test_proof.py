@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from ghostroll import config, durable
-from ghostroll.card import Scan, Unreadable, Volume, scan
-from ghostroll.errors import CardFailed
-from ghostroll.plan import make_plan
-from ghostroll.proof import settle_accounts
-from ghostroll.rows import SessionState
-from ghostroll.run import Run
-from ghostroll.status import CardState, CardStatus
+from ghostroll.base import config, durable
+from ghostroll.base.errors import CardFailed
+from ghostroll.card.scan import Scan, Unreadable, scan
+from ghostroll.card.volume import Volume
+from ghostroll.catalog.models import SessionState
+from ghostroll.ingest.plan import make_plan
+from ghostroll.pipeline.format_check import conclude_card
+from ghostroll.pipeline.run import Run
+from ghostroll.status.model import CardState, CardStatus
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -52,7 +53,7 @@ def verdict(bench: "Bench", run: Run) -> Callable[..., CardStatus]:
         for path, reason in bench.failures.items():
             run.report_failure(bench.session.session_id, path, "ingest", reason)
         between()
-        settle_accounts(run, volume, found, plan, bench.session)
+        conclude_card(run, volume, found, plan, bench.session)
         return run.record.status.card
 
     return settle
@@ -204,7 +205,7 @@ class TestTwoFiles:
         plan = make_plan(volume, found, bench.catalog)
         assert [planned.file.path for planned in plan.to_read] == ["DCIM/a.JPG"]
         run.report_failure("s", "DCIM/a.JPG", "ingest", "the card cannot be read here")
-        settle_accounts(run, volume, found, plan, None)
+        conclude_card(run, volume, found, plan, None)
         assert not run.record.status.card.safe_to_format
 
 
@@ -238,6 +239,6 @@ def test_where_nothing_is_new_no_session_is_touched(bench: "Bench", run: Run) ->
     bench.card.write("DCIM/a.JPG", b"a")
     bench.save()
     volume = bench.card.volume()
-    settle_accounts(run, volume, scan(volume), make_plan(volume, scan(volume), bench.catalog), None)
+    conclude_card(run, volume, scan(volume), make_plan(volume, scan(volume), bench.catalog), None)
     assert run.record.status.card.state is CardState.SAFE
     assert not bench.session.checksums.exists()

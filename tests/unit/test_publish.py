@@ -11,14 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ghostroll import publish
-from ghostroll.catalog import Catalog
-from ghostroll.config import Settings
-from ghostroll.endpoint import StoreEndpoint
-from ghostroll.media import Kind
-from ghostroll.rows import Derivative, Original, RenderState, Shot
-from ghostroll.session import Session
-from ghostroll.store import Store
+from ghostroll.base import text
+from ghostroll.base.config import Settings
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.base.session_paths import Session
+from ghostroll.catalog import Catalog, manifests
+from ghostroll.catalog.models import Derivative, Original, RenderState, Shot
+from ghostroll.gallery import publish
+from ghostroll.store.endpoint import StoreEndpoint
+from ghostroll.store.s3 import Store
 
 AWKWARD = [
     b"DCIM/100/plain.jpg",
@@ -43,7 +44,7 @@ def shot(session: Session, name: str, content: bytes, captured: str | None = "20
     file.write_bytes(content)
     session.temporary.mkdir(parents=True, exist_ok=True)
     share = Derivative(name, "share", name, "k", hashlib.sha256(content).hexdigest(), len(content), 3, 2)
-    original = Original(name, Kind.STILL, len(content), "aa", name, RenderState.DONE)
+    original = Original(name, MediaKind.STILL, len(content), "aa", name, RenderState.DONE)
     return Shot(original, captured, None, share, share)
 
 
@@ -181,14 +182,14 @@ def put_originals(session: Session, names: list[bytes]) -> list[tuple[str, str]]
 
 
 def test_sha256sum_finds_every_original_whatever_its_name(session: Session) -> None:
-    publish.write_checksums(session, put_originals(session, AWKWARD))
+    manifests.write_checksums(session, put_originals(session, AWKWARD))
     done = check_sums(session)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(b": OK\n") == len(AWKWARD)
 
 
 def test_sha256sum_finds_an_original_that_changed(session: Session) -> None:
-    publish.write_checksums(session, put_originals(session, AWKWARD))
+    manifests.write_checksums(session, put_originals(session, AWKWARD))
     (session.originals / os.fsdecode(AWKWARD[3])).write_bytes(b"changed")
     done = check_sums(session)
     assert done.returncode == 1
@@ -196,7 +197,7 @@ def test_sha256sum_finds_an_original_that_changed(session: Session) -> None:
 
 
 def test_the_sums_are_what_sha256sum_would_write(session: Session) -> None:
-    publish.write_checksums(session, put_originals(session, AWKWARD))
+    manifests.write_checksums(session, put_originals(session, AWKWARD))
     files = [b"originals/" + name for name in AWKWARD]
     written = subprocess.run(["sha256sum", *files], cwd=session.directory, capture_output=True, check=True).stdout
     assert session.checksums.read_bytes() == written
@@ -215,6 +216,6 @@ def test_the_link_is_one_line_and_its_code_lies_beside_it(session: Session) -> N
 @given(st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1)), st.integers(-14 * 60, 14 * 60))  # noqa: DTZ001
 def test_times_are_told_in_utc(moment: datetime, offset_minutes: int) -> None:
     aware = moment.replace(tzinfo=timezone(timedelta(minutes=offset_minutes)))
-    text = publish.rfc3339(aware)
-    assert text.endswith("Z")
-    assert datetime.fromisoformat(text) == aware.astimezone(UTC).replace(microsecond=0)
+    written = text.rfc3339(aware)
+    assert written.endswith("Z")
+    assert datetime.fromisoformat(written) == aware.astimezone(UTC).replace(microsecond=0)

@@ -4,7 +4,7 @@ import pytest
 import zxingcpp
 from PIL import Image
 
-from ghostroll.qr import qr_png, qr_terminal
+from ghostroll.gallery.qr import qr_png, qr_terminal
 
 # What links look like: an IAM user's, one with a session token, the embedded store's.
 LINKS = [

@@ -16,19 +16,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ghostroll import aside, config, rebuild, schema, sidecar
-from ghostroll.books import close_books
-from ghostroll.card import scan
-from ghostroll.catalog import Catalog, CatalogDamaged
-from ghostroll.config import Settings
-from ghostroll.errors import ConfigurationError, Interrupted, UsageError
-from ghostroll.lost import refuse_unknown, unknown_sessions
-from ghostroll.media import Kind
-from ghostroll.plan import make_plan
-from ghostroll.reread import Reader
-from ghostroll.rows import Derivative, Original, RenderState, SavedFile, SessionState, Shot
-from ghostroll.session import Session
-from ghostroll.takein import TakenIn
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError, Interrupted, UsageError
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.base.session_paths import Session
+from ghostroll.card.scan import scan
+from ghostroll.catalog import Catalog, CatalogDamaged, schema, session_backup
+from ghostroll.catalog.manifests import write_manifests
+from ghostroll.catalog.models import Derivative, Original, RenderState, SavedFile, SessionState, Shot
+from ghostroll.ingest.plan import make_plan
+from ghostroll.recovery import quarantine, rebuild
+from ghostroll.recovery.disk_reader import Reader
+from ghostroll.recovery.import_session import TakenIn
+from ghostroll.recovery.unknown_sessions import refuse_unknown, unknown_sessions
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -69,7 +70,7 @@ def shared(bench: "Bench") -> None:
     catalog.set_share(session.session_id, url="https://host/link?a=b", expires_utc="2999-01-01T00:00:00Z")
     catalog.set_card_read(session.session_id, read=True)
     catalog.set_state(session.session_id, SessionState.SHARED)
-    close_books(catalog, session)
+    write_manifests(catalog, session)
 
 
 def dump(path: Path) -> dict[str, list[tuple[Any, ...]]]:
@@ -253,7 +254,7 @@ def test_a_file_in_no_record_is_taken_in_unverified_and_the_session_shared_again
 
 def test_without_a_sidecar_the_sums_tell_what_is_right(saved: "Bench", ours: Settings) -> None:
     names = {original.path: original.name for original in saved.catalog.originals(saved.session.session_id)}
-    sidecar.path_of(saved.session).unlink()
+    session_backup.path_of(saved.session).unlink()
     (saved.session.originals / "DCIM/a.JPG").write_bytes(b"x" * 5000)
     (saved.session.originals / "DCIM/later.JPG").write_bytes(b"in no record")
     sums = dict(zip(names, saved.catalog.originals(saved.session.session_id), strict=True))
@@ -276,7 +277,7 @@ def test_without_a_sidecar_the_sums_tell_what_is_right(saved: "Bench", ours: Set
 
 
 def test_without_any_record_every_file_is_saved_but_not_verified(saved: "Bench", ours: Settings) -> None:
-    sidecar.path_of(saved.session).unlink()
+    session_backup.path_of(saved.session).unlink()
     saved.session.checksums.unlink()
     lose(ours)
     (found,) = rebuilt(ours)
@@ -320,7 +321,7 @@ def test_a_sidecar_cannot_send_pictures_over_another_session(saved: "Bench", our
 
 def edited(session: Session, edit: Callable[[list[Any]], object]) -> None:
     """Rewrite a sidecar as `edit` leaves its values."""
-    path = sidecar.path_of(session)
+    path = session_backup.path_of(session)
     with gzip.open(path, "rt") as file:
         values = [json.loads(line) for line in file]
     edit(values)
@@ -398,7 +399,7 @@ def test_a_sidecar_that_we_would_not_have_written_counts_for_nothing(saved: "Ben
     ids=["empty", "text", "noise", "nested", "bomb"],
 )
 def test_a_file_that_is_no_sidecar_counts_for_nothing(saved: "Bench", ours: Settings, content: bytes) -> None:
-    sidecar.path_of(saved.session).write_bytes(content)
+    session_backup.path_of(saved.session).write_bytes(content)
     lose(ours)
     (found,) = rebuilt(ours)
     assert (found.had_sidecar, found.files) == (False, 3)
@@ -407,8 +408,8 @@ def test_a_file_that_is_no_sidecar_counts_for_nothing(saved: "Bench", ours: Sett
 @given(data=st.data())
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_sidecar_with_any_damage_is_read_whole_or_not_at_all(saved: "Bench", data: st.DataObject) -> None:
-    path = sidecar.path_of(saved.session)
-    close_books(saved.catalog, saved.session)
+    path = session_backup.path_of(saved.session)
+    write_manifests(saved.catalog, saved.session)
     raw = bytearray(path.read_bytes())
     at = data.draw(st.integers(0, len(raw) - 1))
     raw[at:] = raw[at:][: data.draw(st.integers(0, len(raw)))] if data.draw(st.booleans()) else b""
@@ -416,8 +417,8 @@ def test_a_sidecar_with_any_damage_is_read_whole_or_not_at_all(saved: "Bench", d
         raw[at] ^= data.draw(st.integers(1, 255))
     path.write_bytes(raw)
     try:
-        books = sidecar.read(saved.session)
-    except sidecar.SidecarDamaged:
+        books = session_backup.read(saved.session)
+    except session_backup.SidecarDamaged:
         return
     assert books
     with books:  # the time in gzip's own header, say
@@ -425,7 +426,7 @@ def test_a_sidecar_with_any_damage_is_read_whole_or_not_at_all(saved: "Bench", d
 
 
 def test_a_link_in_the_place_of_a_sidecar_is_not_followed(saved: "Bench", ours: Settings) -> None:
-    path = sidecar.path_of(saved.session)
+    path = session_backup.path_of(saved.session)
     path.rename(saved.session.base_dir / "elsewhere")
     path.symlink_to(saved.session.base_dir / "elsewhere")
     lose(ours)
@@ -451,11 +452,11 @@ def test_an_older_sidecar_comes_to_the_newest_schema(
     lose(ours)
     newer = "ALTER TABLE originals ADD COLUMN stars INTEGER NOT NULL DEFAULT 3; CREATE TABLE more (a)"
     monkeypatch.setattr(schema, "MIGRATIONS", (*schema.MIGRATIONS, newer))
-    monkeypatch.setattr(sidecar, "MIGRATIONS", schema.MIGRATIONS)
+    monkeypatch.setattr(session_backup, "MIGRATIONS", schema.MIGRATIONS)
     assert rebuilt(ours)[0].had_sidecar
     assert {row[-1] for row in dump(ours.db_path)["originals"]} == {3}
     with Catalog(ours.db_path) as catalog:
-        close_books(catalog, saved.session)
+        write_manifests(catalog, saved.session)
     monkeypatch.undo()
     lose(ours)
     with pytest.raises(ConfigurationError, match="newer version"):
@@ -474,14 +475,14 @@ def damaged(saved: "Bench", ours: Settings) -> Path:
 
 
 def test_a_damaged_catalog_is_kept_aside_whole(damaged: Path) -> None:
-    moved = aside.move_aside(damaged)
+    moved = quarantine.move_aside(damaged)
     assert moved.read_bytes() == b"this is no catalog"
     assert Path(f"{moved}-wal").read_bytes() == b"its log"
     assert moved.name.startswith("ghostroll.db.damaged-")
     assert not damaged.exists()
     assert not Path(f"{damaged}-wal").exists()
     damaged.write_bytes(b"once more")
-    assert aside.move_aside(damaged) != moved
+    assert quarantine.move_aside(damaged) != moved
     assert moved.read_bytes() == b"this is no catalog"
 
 
@@ -490,15 +491,15 @@ def test_where_no_second_names_are_a_damaged_catalog_is_renamed(damaged: Path, m
         raise PermissionError
 
     monkeypatch.setattr(os, "link", refuse)
-    moved = aside.move_aside(damaged)
+    moved = quarantine.move_aside(damaged)
     assert (moved.read_bytes(), Path(f"{moved}-wal").read_bytes()) == (b"this is no catalog", b"its log")
     assert not damaged.exists()
 
 
 @pytest.mark.usefixtures("saved")
 def test_a_healthy_or_a_missing_catalog_is_left_where_it_is(ours: Settings, tmp_path: Path) -> None:
-    assert not aside.is_damaged(ours.db_path)
-    assert not aside.is_damaged(tmp_path / "none.db")
+    assert not quarantine.is_damaged(ours.db_path)
+    assert not quarantine.is_damaged(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()
     assert rebuild.put_damaged_aside(ours) is None
 
@@ -512,7 +513,7 @@ def test_a_page_of_noise_anywhere_is_found_or_harmless(saved: "Bench", ours: Set
     for page in range(len(content) // 4096):
         path = tmp_path / f"{page}.db"
         path.write_bytes(content[: page * 4096] + os.urandom(4096) + content[(page + 1) * 4096 :])
-        if aside.is_damaged(path):
+        if quarantine.is_damaged(path):
             found += 1
         else:
             assert dump(path) == before
@@ -525,21 +526,21 @@ def test_a_header_that_says_nonsense_is_a_damaged_catalog(saved: "Bench", ours: 
     content = bytearray(ours.db_path.read_bytes())
     content[at] = value  # sqlite.org/fileformat2.html: format number, our version, size in pages, first page's type
     ours.db_path.write_bytes(content)
-    assert aside.is_damaged(ours.db_path)
+    assert quarantine.is_damaged(ours.db_path)
 
 
 @pytest.mark.parametrize("length", [99, 100, 4096, 5000, 20_000])
 def test_a_catalog_that_was_cut_is_damaged(saved: "Bench", ours: Settings, length: int) -> None:
     saved.catalog.close()
     os.truncate(ours.db_path, length)
-    assert aside.is_damaged(ours.db_path)
+    assert quarantine.is_damaged(ours.db_path)
 
 
 def test_a_catalog_of_no_length_is_new(saved: "Bench", ours: Settings) -> None:
     before = dump(ours.db_path)
     saved.catalog.close()
     os.truncate(ours.db_path, 0)
-    assert not aside.is_damaged(ours.db_path)
+    assert not quarantine.is_damaged(ours.db_path)
     assert len(rebuilt(ours)) == 1
     assert dump(ours.db_path) == before
 
@@ -574,7 +575,7 @@ def test_it_is_refused_while_watch_or_a_run_is_alive(tmp_path: Path) -> None:
     status = tmp_path / "status.json"
     rebuild.refuse_beside_runs(status)
     code = (
-        "import sys, pathlib; from ghostroll.record import StatusRecord; "
+        "import sys, pathlib; from ghostroll.status.recorder import StatusRecord; "
         "r = StatusRecord(pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path('/')); print(flush=True); "
         "sys.stdin.read(); r.close()"
     )
@@ -607,7 +608,7 @@ def test_books_of_many_files_are_small_and_soon_read(session: Session, catalog: 
     catalog.create_session(session.session_id, card_id="uuid:1", card_label="card")
     files = [
         SavedFile(
-            Original(f"DCIM/{n}.JPG", Kind.STILL, n, f"{n:064x}", f"DCIM/{n}.jpg", RenderState.PENDING),
+            Original(f"DCIM/{n}.JPG", MediaKind.STILL, n, f"{n:064x}", f"DCIM/{n}.jpg", RenderState.PENDING),
             f"DCIM/{n}.JPG",
             n,
             f"{n:064x}",
@@ -617,9 +618,9 @@ def test_books_of_many_files_are_small_and_soon_read(session: Session, catalog: 
     ]
     catalog.record_saved(session.session_id, "uuid:1", files)
     session.directory.mkdir(parents=True)
-    close_books(catalog, session)
-    assert sidecar.path_of(session).stat().st_size < 400 * number
-    books = sidecar.read(session)
+    write_manifests(catalog, session)
+    assert session_backup.path_of(session).stat().st_size < 400 * number
+    books = session_backup.read(session)
     assert books
     with books:
         assert books.originals(session.session_id) == catalog.originals(session.session_id)

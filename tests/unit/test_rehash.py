@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ghostroll.plan import make_plan
+from ghostroll.ingest.plan import make_plan
 
 if TYPE_CHECKING:
     from conftest import Bench

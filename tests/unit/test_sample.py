@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ghostroll.card import Volume
-from ghostroll.errors import FileFailed
-from ghostroll.media import CardFile, Kind
-from ghostroll.sample import SAMPLE_BYTES, Sampler, opened, sample_of
+from ghostroll.base.errors import FileFailed
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.card.fingerprint import SAMPLE_BYTES, Sampler, opened, sample_of
+from ghostroll.card.media import CardFile
+from ghostroll.card.volume import Volume
 
 if TYPE_CHECKING:
     from conftest import CardBuilder
@@ -49,7 +50,7 @@ def test_a_sample_is_the_same_however_the_file_was_cut(place: Volume, size: int,
         turn += 1
     expected = hashlib.sha256(b"%d:" % size + content[:SAMPLE_BYTES] + content[SAMPLE_BYTES:][-SAMPLE_BYTES:])
     assert sampler.hexdigest() == expected.hexdigest()
-    assert sample_of(place, CardFile("a.jpg", Kind.STILL, size, 0)) == expected.hexdigest()
+    assert sample_of(place, CardFile("a.jpg", MediaKind.STILL, size, 0)) == expected.hexdigest()
 
 
 def test_a_change_in_head_tail_or_size_changes_the_sample(place: Volume) -> None:
@@ -57,7 +58,7 @@ def test_a_change_in_head_tail_or_size_changes_the_sample(place: Volume) -> None
 
     def sample() -> str:
         (place.root / "b.jpg").write_bytes(content)
-        return sample_of(place, CardFile("b.jpg", Kind.STILL, len(content), 0))
+        return sample_of(place, CardFile("b.jpg", MediaKind.STILL, len(content), 0))
 
     seen = {sample()}
     for at in (0, SAMPLE_BYTES - 1, len(content) - SAMPLE_BYTES, len(content) - 1):
@@ -98,7 +99,7 @@ def test_what_is_no_longer_a_regular_file_is_not_read(card: "CardBuilder", tmp_p
 def test_a_missing_file_is_an_error_of_the_card(card: "CardBuilder") -> None:
     card.write("DCIM/a.jpg", b"12345").unlink()
     with pytest.raises(FileNotFoundError):
-        sample_of(card.volume(), CardFile("DCIM/a.jpg", Kind.STILL, 5, 0))
+        sample_of(card.volume(), CardFile("DCIM/a.jpg", MediaKind.STILL, 5, 0))
 
 
 def test_the_file_is_closed_and_its_access_time_stays(card: "CardBuilder") -> None:

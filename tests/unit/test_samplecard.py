@@ -7,10 +7,11 @@ import pytest
 from PIL import Image, ImageOps
 from pixels import exiftool, needs_exiftool
 
-from ghostroll.card import find_volume, scan
-from ghostroll.media import Kind
-from ghostroll.samplecard import write_sample_card
-from ghostroll.scenery import SCENES, photo_like
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.card.scan import scan
+from ghostroll.card.volume import find_volume
+from ghostroll.demo.sample_card import write_sample_card
+from ghostroll.demo.scenery import SCENES, photo_like
 
 SMALL = (240, 160)
 
@@ -24,7 +25,7 @@ def card(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_card_has_pictures_a_companion_and_housekeeping(card: Path) -> None:
     kinds = [file.kind for file in scan(find_volume(card)).files]
-    assert kinds == [Kind.STILL] * 18 + [Kind.SIDECAR]
+    assert kinds == [MediaKind.STILL] * 18 + [MediaKind.SIDECAR]
     assert (card / "DCIM" / ".DS_Store").is_file()
 
 

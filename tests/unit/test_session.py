@@ -7,8 +7,8 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ghostroll.errors import UsageError
-from ghostroll.session import Session, checked_session_id, new_session_id, object_name
+from ghostroll.base.errors import UsageError
+from ghostroll.base.session_paths import Session, checked_session_id, new_session_id, object_name
 
 SESSION = Session("shoot-2026-11-22_184100_000000", Path("/base"), "sessions/")
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import pytest
 from linkserver import LinkServer, serving
 
-from ghostroll.board import Board
+from ghostroll.base import local_address
+from ghostroll.base.config import Settings
+from ghostroll.base.session_paths import Session
 from ghostroll.catalog import Catalog
-from ghostroll.config import Settings
-from ghostroll.embedded import lan
-from ghostroll.record import StatusRecord
-from ghostroll.rows import SessionRow, SessionState
-from ghostroll.session import Session
-from ghostroll.shortlink import offer, records, shown
-from ghostroll.shortlink.shown import Shown
-from ghostroll.status import State
+from ghostroll.catalog.models import SessionRow, SessionState
+from ghostroll.shortlink import freshness, records, registry
+from ghostroll.shortlink.freshness import Shown
+from ghostroll.status.model import State
+from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_records import Board
 
 SettingsMaker = Callable[..., Settings]
 LINK = "https://bucket.example/sessions/S1/index.html?X-Amz-Signature=abc"
@@ -29,7 +29,7 @@ LATER = datetime.now(UTC) + timedelta(days=7)
 def settings(store_settings: SettingsMaker, tmp_path: Path) -> Settings:
     """The settings of an appliance whose link server nobody has started yet."""
     made = store_settings(tmp_path / "base", short_link_host="127.0.0.1")
-    offer.directory_of(made).mkdir(parents=True)
+    registry.directory_of(made).mkdir(parents=True)
     return made
 
 
@@ -41,7 +41,7 @@ def catalog(settings: Settings) -> Iterator[Catalog]:
 
 @pytest.fixture
 def link(settings: Settings) -> Iterator[LinkServer]:
-    with serving(offer.directory_of(settings)) as running:
+    with serving(registry.directory_of(settings)) as running:
         yield running
 
 
@@ -62,13 +62,13 @@ def share(
 
 
 def files(settings: Settings) -> set[str]:
-    return {file.name for file in offer.directory_of(settings).iterdir()}
+    return {file.name for file in registry.directory_of(settings).iterdir()}
 
 
 def test_an_offered_link_leads_to_the_share_through_the_real_server(
     settings: Settings, catalog: Catalog, link: LinkServer
 ) -> None:
-    url = offer.of(at(settings, link), catalog, share(settings, catalog)).url
+    url = registry.of(at(settings, link), catalog, share(settings, catalog)).url
     assert url is not None
     base, _, code = url.rpartition("/")
     assert base == f"http://127.0.0.1:{link.port}"
@@ -79,11 +79,11 @@ def test_an_offered_link_leads_to_the_share_through_the_real_server(
 def test_a_session_keeps_its_code_when_it_is_signed_anew_and_after_a_restart(
     settings: Settings, catalog: Catalog, link: LinkServer
 ) -> None:
-    before = offer.of(at(settings, link), catalog, share(settings, catalog)).url
+    before = registry.of(at(settings, link), catalog, share(settings, catalog)).url
     share(settings, catalog, until=datetime.now(UTC) - timedelta(seconds=1))
-    assert offer.publish(settings, catalog) == {}
+    assert registry.publish(settings, catalog) == {}
     with Catalog(settings.db_path) as again:
-        after = offer.of(at(settings, link), again, share(settings, again, url=LINK + "2")).url
+        after = registry.of(at(settings, link), again, share(settings, again, url=LINK + "2")).url
     assert before == after is not None
     assert link.get("/" + after.rpartition("/")[2])[1]["Location"] == LINK + "2"
 
@@ -92,7 +92,7 @@ def test_a_session_keeps_its_code_when_it_is_signed_anew_and_after_a_restart(
 def test_a_share_that_is_over_has_no_record_any_more(settings: Settings, catalog: Catalog, end: str) -> None:
     share(settings, catalog, "S1")
     share(settings, catalog, "S2")
-    kept = offer.publish(settings, catalog)
+    kept = registry.publish(settings, catalog)
     assert files(settings) == set(kept.values())
     if end == "expired":
         share(settings, catalog, "S1", until=datetime.now(UTC) - timedelta(seconds=1))
@@ -100,14 +100,14 @@ def test_a_share_that_is_over_has_no_record_any_more(settings: Settings, catalog
         Session("S1", settings.base_dir, "sessions/").directory.rmdir()
     else:
         catalog.set_state("S1", SessionState.ABANDONED)
-    assert offer.publish(settings, catalog) == {"S2": kept["S2"]}
+    assert registry.publish(settings, catalog) == {"S2": kept["S2"]}
     assert files(settings) == {kept["S2"]}
 
 
 def test_records_are_for_nobody_else_and_the_key_lies_elsewhere(settings: Settings, catalog: Catalog) -> None:
     share(settings, catalog)
-    offer.publish(settings, catalog)
-    (record,) = offer.directory_of(settings).iterdir()
+    registry.publish(settings, catalog)
+    (record,) = registry.directory_of(settings).iterdir()
     assert record.stat().st_mode & 0o777 == 0o600
     key = settings.db_path.parent / "links.key"
     assert key.stat().st_mode & 0o777 == 0o600
@@ -115,9 +115,9 @@ def test_records_are_for_nobody_else_and_the_key_lies_elsewhere(settings: Settin
 
 def test_another_machine_has_other_codes(settings: Settings, catalog: Catalog) -> None:
     share(settings, catalog)
-    here = offer.publish(settings, catalog)
+    here = registry.publish(settings, catalog)
     (settings.db_path.parent / "links.key").unlink()
-    there = offer.publish(settings, catalog)
+    there = registry.publish(settings, catalog)
     assert here.keys() == there.keys()
     assert set(here.values()).isdisjoint(there.values())
     assert files(settings) == set(there.values())
@@ -127,16 +127,16 @@ def test_no_two_shares_have_one_code_and_each_keeps_its_own(
     settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With codes of one character nearly every session meets another's."""
-    monkeypatch.setattr(offer, "LENGTH", 1)
-    monkeypatch.setattr(offer, "CODE", records.re.compile(f"[{records.ALPHABET}]"))
+    monkeypatch.setattr(registry, "LENGTH", 1)
+    monkeypatch.setattr(registry, "CODE", records.re.compile(f"[{records.ALPHABET}]"))
     for number in range(20):
         share(settings, catalog, f"S{number}")
-    codes = offer.publish(settings, catalog)
+    codes = registry.publish(settings, catalog)
     assert len(codes) > 10
     assert len(set(codes.values())) == len(codes)
     gone = next(iter(codes))
     share(settings, catalog, gone, until=datetime.now(UTC) - timedelta(seconds=1))
-    after = offer.publish(settings, catalog)
+    after = registry.publish(settings, catalog)
     assert {session_id: after[session_id] for session_id in codes if session_id != gone} == {
         session_id: code for session_id, code in codes.items() if session_id != gone
     }
@@ -147,7 +147,7 @@ def test_many_who_publish_at_once_agree(settings: Settings, catalog: Catalog) ->
         share(settings, catalog, f"S{number}")
     found: list[dict[str, str]] = []
     threads = [
-        threading.Thread(target=lambda: found.append(offer.publish(settings, catalog)), name=str(number))
+        threading.Thread(target=lambda: found.append(registry.publish(settings, catalog)), name=str(number))
         for number in range(8)
     ]
     for thread in threads:
@@ -165,21 +165,21 @@ def test_many_who_publish_at_once_agree(settings: Settings, catalog: Catalog) ->
 def test_nothing_is_offered_where_it_is_off_or_not_installed(settings: Settings, catalog: Catalog) -> None:
     row = share(settings, catalog)
     off = replace(settings, short_links=False)
-    assert offer.of(off, catalog, row) == offer.Offer(reason=offer.SWITCHED_OFF)
+    assert registry.of(off, catalog, row) == registry.Offer(reason=registry.SWITCHED_OFF)
     assert files(settings) == set()
-    offer.directory_of(settings).rmdir()
-    assert offer.of(settings, catalog, row) == offer.Offer(reason=offer.NOT_SERVED)
-    assert not offer.directory_of(settings).exists()
-    assert offer.of(settings, catalog, None).url is None
+    registry.directory_of(settings).rmdir()
+    assert registry.of(settings, catalog, row) == registry.Offer(reason=registry.NOT_SERVED)
+    assert not registry.directory_of(settings).exists()
+    assert registry.of(settings, catalog, None).url is None
 
 
 def test_nothing_is_offered_without_a_network(
     settings: Settings, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lan, "_route_address", lambda: None)
-    monkeypatch.setattr(lan, "_interface_address", lambda: None)
-    offered = offer.of(replace(settings, short_link_host="auto"), catalog, share(settings, catalog))
-    assert offered == offer.Offer(reason=offer.NO_NETWORK)
+    monkeypatch.setattr(local_address, "_route_address", lambda: None)
+    monkeypatch.setattr(local_address, "_interface_address", lambda: None)
+    offered = registry.of(replace(settings, short_link_host="auto"), catalog, share(settings, catalog))
+    assert offered == registry.Offer(reason=registry.NO_NETWORK)
 
 
 def test_nothing_is_offered_where_nobody_serves_or_somebody_else(
@@ -189,19 +189,19 @@ def test_nothing_is_offered_where_nobody_serves_or_somebody_else(
     (tmp_path / "elsewhere").mkdir()
     with serving(tmp_path / "elsewhere") as another:
         there = at(settings, another)
-        assert "does not lead there" in offer.of(there, catalog, row).reason
-    nobody = offer.of(there, catalog, row)
+        assert "does not lead there" in registry.of(there, catalog, row).reason
+    nobody = registry.of(there, catalog, row)
     assert (nobody.url, "nobody answers" in nobody.reason) == (None, True)
 
 
 def test_the_address_is_the_local_networks_and_names_a_port_only_where_it_must(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lan, "_route_address", lambda: "192.168.1.20")
+    monkeypatch.setattr(local_address, "_route_address", lambda: "192.168.1.20")
     auto = replace(settings, short_link_host="auto")
-    assert offer.address(auto) == "http://192.168.1.20"
-    assert offer.address(replace(auto, short_link_port=8080)) == "http://192.168.1.20:8080"
-    assert offer.address(replace(auto, short_link_host="pi.local")) == "http://pi.local"
+    assert registry.address(auto) == "http://192.168.1.20"
+    assert registry.address(replace(auto, short_link_port=8080)) == "http://192.168.1.20:8080"
+    assert registry.address(replace(auto, short_link_host="pi.local")) == "http://pi.local"
 
 
 # What is shown
@@ -225,7 +225,7 @@ def show(settings: Settings, row: SessionRow, short_url: str | None) -> None:
 def test_a_link_that_holds_is_left_alone_and_nobody_is_asked(settings: Settings, catalog: Catalog) -> None:
     row = share(settings, catalog)
     here = replace(settings, short_link_port=9)  # nobody would answer
-    show(here, row, offer.expected(here, offer.publish(here, catalog), row))
+    show(here, row, registry.expected(here, registry.publish(here, catalog), row))
     assert not Shown(here, catalog).is_outdated()
 
 
@@ -245,7 +245,7 @@ def test_a_link_that_comes_to_work_is_noticed_and_one_that_does_not_is_not_asked
     assert [nobody.is_outdated(), nobody.is_outdated()] == [False, False]
     nobody.settings = at(settings, link)  # another address is tried at once
     assert nobody.is_outdated()
-    monkeypatch.setattr(shown, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(freshness, "_RETRY_SECONDS", 0.0)
     retried = Shown(at(settings, link), catalog)
     link.process.terminate()
     link.process.wait()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll.slots import Polling, find_cards, label_matches
+from ghostroll.card.discovery import Polling, find_cards, label_matches
 
 LONG_AGO = 946_684_800 * 10**9
 

@@ -13,11 +13,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from ghostroll import board, merge, status
-from ghostroll import record as record_module
-from ghostroll.errors import EXIT_CODE_ORDER, UsageError
-from ghostroll.record import StatusRecord
-from ghostroll.status import (
+from ghostroll.base.errors import EXIT_CODE_ORDER, UsageError
+from ghostroll.status import merge, model, run_records
+from ghostroll.status import recorder as record_module
+from ghostroll.status.model import (
     THUMBNAILS_MOST,
     VERSION,
     Bytes,
@@ -29,6 +28,7 @@ from ghostroll.status import (
     Status,
     Step,
 )
+from ghostroll.status.recorder import StatusRecord
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "status.schema.json").read_text())
 RECORD = SCHEMA["$defs"]["record"]["properties"]
@@ -36,8 +36,8 @@ RECORD = SCHEMA["$defs"]["record"]["properties"]
 HOLD = """
 import sys, time
 from pathlib import Path
-from ghostroll.record import StatusRecord
-from ghostroll.status import State
+from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.model import State
 path = Path(sys.argv[1])
 record = StatusRecord(path, sys.argv[2], path.parent)
 record.change(state=State(sys.argv[3]), message="I am at work.")
@@ -56,7 +56,7 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the pace does not matter."""
-    monkeypatch.setattr(board, "INTERVAL_SECONDS", 0.01)
+    monkeypatch.setattr(run_records, "INTERVAL_SECONDS", 0.01)
     monkeypatch.setattr(record_module, "INTERVAL_SECONDS", 0.01)
 
 
@@ -80,11 +80,11 @@ def shown(path: Path) -> dict[str, Any]:
 def eventually(path: Path, **fields: Any) -> dict[str, Any]:
     deadline = time.monotonic() + 5
     while time.monotonic() < deadline:
-        record = status.read(path)
+        record = model.read(path)
         if all(record[name] == value for name, value in fields.items()):
             return shown(path)
         time.sleep(0.01)
-    raise AssertionError(f"{path} never showed {fields}, but {status.read(path)}")
+    raise AssertionError(f"{path} never showed {fields}, but {model.read(path)}")
 
 
 def validate(record: object) -> None:
@@ -189,7 +189,7 @@ def test_a_full_record_has_the_form_of_the_schema(path: Path) -> None:
 
 
 def test_where_nothing_was_written_the_status_is_idle(path: Path) -> None:
-    record = status.read(path)
+    record = model.read(path)
     validate(json.loads(json.dumps(record)))
     assert (record["state"], record["step"]) == ("idle", "watch")
 
@@ -198,7 +198,7 @@ def test_where_nothing_was_written_the_status_is_idle(path: Path) -> None:
 def test_a_file_that_is_no_status_counts_as_none(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
-    assert status.read(path)["state"] == "idle"
+    assert model.read(path)["state"] == "idle"
 
 
 # One record
@@ -404,7 +404,7 @@ def test_why_a_link_was_not_signed_stays_until_there_is_something_newer(path: Pa
     problem = Problem(75, "The store is away.", "Ask again.")
     finish(path, f"{merge.SIGNING}-1", state=State.IDLE, message="Not signed.", error=problem)
     assert eventually(path, message="Not signed.")["error"] == dataclasses.asdict(problem)
-    assert board.current(path)["error"] == dataclasses.asdict(problem)
+    assert run_records.current(path)["error"] == dataclasses.asdict(problem)
     watching.change_card(state=CardState.EJECTED)
     assert eventually(path, message="Waiting.")["error"] is None
     finish(path, f"{merge.SIGNING}-2", state=State.DONE, message="Signed.")
@@ -452,7 +452,7 @@ def test_a_run_that_is_killed_is_shown_as_interrupted_to_the_next(path: Path) ->
 
 @pytest.mark.usefixtures("killed")
 def test_whoever_reads_the_status_is_not_told_that_a_killed_run_is_at_work(path: Path) -> None:
-    assert board.current(path)["state"] == "interrupted"
+    assert run_records.current(path)["state"] == "interrupted"
 
 
 @pytest.mark.usefixtures("quick", "killed")
@@ -549,7 +549,7 @@ def test_the_record_of_another_version_is_shown_with_every_field(path: Path, err
     finish(path, "run-a", state=State.DONE)
     for old in (path.parent / "status.d").glob("*.json"):
         old.write_text(json.dumps({"state": "done", "updated_at": "2026-01-01T00:00:00Z", "card": {}, "error": error}))
-    now = board.current(path)
+    now = run_records.current(path)
     validate(json.loads(json.dumps(now)))
     assert now["state"] == "done"
 
@@ -604,5 +604,5 @@ def test_whoever_closes_a_record_first_has_the_last_word(path: Path) -> None:
     assert shown(path)["state"] == "interrupted"
     record.change(message="Still at work.")
     record.close()
-    assert shown(path)["message"] == board.INTERRUPTED_MESSAGE
+    assert shown(path)["message"] == run_records.INTERRUPTED_MESSAGE
     assert not list((path.parent / "status.d").glob("run-*.lock"))

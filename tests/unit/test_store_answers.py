@@ -20,16 +20,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ghostroll import config
-from ghostroll.config import Settings
-from ghostroll.errors import (
-    ConfigurationError,
-    CredentialsRefused,
-    FileFailed,
-    GhostrollError,
-    StoreUnreachable,
-)
-from ghostroll.store import Store, client, fetching
+from ghostroll.base import config
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError, CredentialsRefused, FileFailed, GhostrollError, StoreUnreachable
+from ghostroll.store import client, fetching
+from ghostroll.store.s3 import Store
 
 BODY = b"a picture"
 
@@ -376,7 +371,7 @@ def test_temporary_credentials_say_when_they_end(monkeypatch: pytest.MonkeyPatch
 def test_temporary_credentials_of_unknown_end_are_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("ghostroll.log.logger.handlers", [])
+    monkeypatch.setattr("ghostroll.base.log.logger.handlers", [])
     monkeypatch.setenv("AWS_SESSION_TOKEN", "token")
     store = Store.open(settings(s3_region="eu-central-1"))
     assert store.credentials_expire_at() is None

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll import upkeep as upkeep_module
-from ghostroll.begin import session_of
-from ghostroll.claim import working_on
-from ghostroll.config import Settings
-from ghostroll.errors import StoreUnreachable
-from ghostroll.invocation import Invocation, begun
-from ghostroll.media import Kind
-from ghostroll.rows import Derivative, Original, RenderState, SavedFile, SessionState, Shot
-from ghostroll.upkeep import Upkeep, WallClock
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import StoreUnreachable
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.base.session_paths import session_of
+from ghostroll.catalog.models import Derivative, Original, RenderState, SavedFile, SessionState, Shot
+from ghostroll.pipeline.invocation import Invocation, open_invocation
+from ghostroll.pipeline.session_work import working_on
+from ghostroll.service import maintenance as upkeep_module
+from ghostroll.service.maintenance import Maintenance, WallClock
 
 NOON = datetime(2026, 6, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -96,7 +96,7 @@ class Opener:
 @pytest.fixture
 def invocation(store_settings: Callable[..., Settings], tmp_path: Path) -> Iterator[Invocation]:
     """With one session that is shared, of one picture."""
-    with begun(store_settings(tmp_path / "base", s3_bucket="bucket", mount_roots="")) as made:
+    with open_invocation(store_settings(tmp_path / "base", s3_bucket="bucket", mount_roots="")) as made:
         share_one_picture(made)
         made.opener = Opener(is_in_reach=True)  # type: ignore[assignment]
         yield made
@@ -106,7 +106,7 @@ def share_one_picture(made: Invocation) -> None:
     session, catalog = session_of(made.settings, "shoot"), made.catalog
     session.directory.mkdir(parents=True)
     catalog.create_session("shoot", card_id="uuid:1", card_label="EOS")
-    original = Original("DCIM/a.jpg", Kind.STILL, 1, "0" * 64, "DCIM/a.jpg", RenderState.DONE)
+    original = Original("DCIM/a.jpg", MediaKind.STILL, 1, "0" * 64, "DCIM/a.jpg", RenderState.DONE)
     catalog.record_saved("shoot", "uuid:1", [SavedFile(original, original.path, 0, "1" * 64, verified=True)])
     share, thumb = (
         Derivative(original.path, role, original.path, key, "2" * 64, 1, 3, 2)
@@ -121,37 +121,37 @@ def share_one_picture(made: Invocation) -> None:
     catalog.set_state("shoot", SessionState.SHARED)
 
 
-def names(upkeep: Upkeep) -> list[str]:
+def names(maintenance: Maintenance) -> list[str]:
     """What is due of the two that may not go on twice."""
-    return [name for name, _ in upkeep.due(card_at_work=False) if name in ("resume", "sign")]
+    return [name for name, _ in maintenance.due(card_at_work=False) if name in ("resume", "sign")]
 
 
-def after_its_first_try(invocation: Invocation) -> Upkeep:
-    upkeep = Upkeep(invocation, lambda: None)
-    works = dict(upkeep.due(card_at_work=False))
+def after_its_first_try(invocation: Invocation) -> Maintenance:
+    maintenance = Maintenance(invocation, lambda: None)
+    works = dict(maintenance.due(card_at_work=False))
     works["resume"]()
-    assert names(upkeep) == []
-    return upkeep
+    assert names(maintenance) == []
+    return maintenance
 
 
 def test_pictures_that_the_store_has_lost_are_sent_again_at_once(invocation: Invocation) -> None:
-    upkeep = after_its_first_try(invocation)
-    upkeep._sign_last_anew()
+    maintenance = after_its_first_try(invocation)
+    maintenance._sign_last_anew()
     row = invocation.catalog.session("shoot")
     assert row is not None
     assert row.state is SessionState.INGESTED
-    assert names(upkeep) == ["resume"]
+    assert names(maintenance) == ["resume"]
 
 
 def test_a_link_that_could_not_be_signed_for_another_reason_starts_nothing(invocation: Invocation) -> None:
-    upkeep = after_its_first_try(invocation)
+    maintenance = after_its_first_try(invocation)
     with invocation.run() as run, working_on(run, session_of(invocation.settings, "shoot")):
-        upkeep._sign_last_anew()
-        assert names(upkeep) == [], "another run is working on it"
+        maintenance._sign_last_anew()
+        assert names(maintenance) == [], "another run is working on it"
     invocation.opener = Opener(is_in_reach=False)  # type: ignore[assignment]
     invocation.stop.set()
-    upkeep._sign_last_anew()
-    assert names(upkeep) == [], "there is no store"
+    maintenance._sign_last_anew()
+    assert names(maintenance) == [], "there is no store"
 
 
 def test_what_is_unfinished_is_finished_by_one_at_a_time(
@@ -159,21 +159,21 @@ def test_what_is_unfinished_is_finished_by_one_at_a_time(
 ) -> None:
     begun_it, go_on = threading.Event(), threading.Event()
 
-    def finished(*_: object) -> list[None]:
+    def finish_sessions(*_: object) -> list[None]:
         begun_it.set()
         assert go_on.wait(60)
         return []
 
-    monkeypatch.setattr(upkeep_module, "finished", finished)
-    upkeep = Upkeep(invocation, lambda: None)
-    resume = threading.Thread(target=dict(upkeep.due(card_at_work=False))["resume"])
+    monkeypatch.setattr(upkeep_module, "finish_sessions", finish_sessions)
+    maintenance = Maintenance(invocation, lambda: None)
+    resume = threading.Thread(target=dict(maintenance.due(card_at_work=False))["resume"])
     resume.start()
     assert begun_it.wait(60)
-    upkeep._sign_last_anew()
+    maintenance._sign_last_anew()
     with invocation.run() as run:
-        upkeep.card_done(run)
-    upkeep._retry_at = 0.0
-    assert names(upkeep) == [], "it goes on"
+        maintenance.card_done(run)
+    maintenance._retry_at = 0.0
+    assert names(maintenance) == [], "it goes on"
     go_on.set()
     resume.join(60)
-    assert names(upkeep) == ["resume"], "what was lost meanwhile is not forgotten"
+    assert names(maintenance) == ["resume"], "what was lost meanwhile is not forgotten"

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ghostroll import durable, reread, verify
-from ghostroll.books import close_books
-from ghostroll.errors import FileFailed, Interrupted
-from ghostroll.publish import read_checksums, write_checksums
-from ghostroll.reread import Reader
-from ghostroll.sample import Sampler
-from ghostroll.session import Session
-from ghostroll.verify import Findings
+from ghostroll.base import durable
+from ghostroll.base.errors import FileFailed, Interrupted
+from ghostroll.base.session_paths import Session
+from ghostroll.card.fingerprint import Sampler
+from ghostroll.catalog.manifests import read_checksums, write_checksums, write_manifests
+from ghostroll.recovery import disk_reader, verify
+from ghostroll.recovery.disk_reader import Reader
+from ghostroll.recovery.verify import Findings
 
 if TYPE_CHECKING:
     from conftest import Bench
@@ -30,7 +30,7 @@ def saved(bench: "Bench") -> "Bench":
     bench.card.write("DCIM/b.CR3", b"b" * 5000)
     bench.card.write(NOT_UTF8, b"c" * 5000)
     bench.save(volume=bench.card.identified())
-    close_books(bench.catalog, bench.session)
+    write_manifests(bench.catalog, bench.session)
     return bench
 
 
@@ -156,7 +156,7 @@ def test_what_is_no_file_is_damaged_and_waited_for_by_nobody(
 def test_a_file_that_we_may_not_read_is_not_called_damaged(
     saved: "Bench", verified: Callable[[], Findings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_: Reader, path: Path) -> reread.Reading:
+    def refuse(_: Reader, path: Path) -> disk_reader.Reading:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr(Reader, "read", refuse)
@@ -168,7 +168,7 @@ def test_a_file_that_we_may_not_read_is_not_called_damaged(
 def test_a_file_that_the_disk_has_lost_is_damaged(
     saved: "Bench", verified: Callable[[], Findings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def lost(_: Reader, path: Path) -> reread.Reading:
+    def lost(_: Reader, path: Path) -> disk_reader.Reading:
         raise OSError(5, "Input/output error", str(path))
 
     monkeypatch.setattr(Reader, "read", lost)

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll.config import Settings
-from ghostroll.errors import ConfigurationError
-from ghostroll.invocation import begun
-from ghostroll.leaving import Leaving
-from ghostroll.watch import Watch
+from ghostroll.base.config import Settings
+from ghostroll.base.errors import ConfigurationError
+from ghostroll.pipeline.invocation import open_invocation
+from ghostroll.service.card_removal import CardRemoval
+from ghostroll.service.watch import Watch
 
 
 def test_a_disk_that_fails_for_a_while_does_not_end_it_and_is_said_once(
@@ -26,7 +26,7 @@ def test_a_disk_that_fails_for_a_while_does_not_end_it_and_is_said_once(
     in_trouble = threading.Event()
     in_trouble.set()
 
-    def look(_: Leaving) -> None:
+    def look(_: CardRemoval) -> None:
         nonlocal turns
         turns += 1
         if in_trouble.is_set():
@@ -38,8 +38,8 @@ def test_a_disk_that_fails_for_a_while_does_not_end_it_and_is_said_once(
             time.sleep(0.01)
         assert turns >= until
 
-    monkeypatch.setattr(Leaving, "look", look)
-    with begun(store_settings(tmp_path / "base", mount_roots="")) as invocation:
+    monkeypatch.setattr(CardRemoval, "look", look)
+    with open_invocation(store_settings(tmp_path / "base", mount_roots="")) as invocation:
         loop = threading.Thread(target=Watch(invocation, poll_seconds=0.02).until_stopped)
         with caplog.at_level(logging.WARNING, "ghostroll"):
             loop.start()
@@ -59,6 +59,6 @@ def test_a_catalog_that_is_not_what_was_written_ends_it(
     store_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = store_settings(tmp_path / "base", mount_roots="")
-    monkeypatch.setattr(Leaving, "look", lambda _: settings.db_path.unlink())
-    with pytest.raises(ConfigurationError, match="deleted or replaced"), begun(settings) as invocation:
+    monkeypatch.setattr(CardRemoval, "look", lambda _: settings.db_path.unlink())
+    with pytest.raises(ConfigurationError, match="deleted or replaced"), open_invocation(settings) as invocation:
         Watch(invocation, poll_seconds=0.02).until_stopped()

@@ -15,9 +15,9 @@ import pytest
 from bad_renderers import DONE
 from pixels import PHOTOS, RECIPE, needs_photos, patches, task_for
 
+from ghostroll.base.errors import FileFailed
 from ghostroll.derivatives import Task
 from ghostroll.derivatives.workers import RenderPool, memory_limit_for, size_for
-from ghostroll.errors import FileFailed
 
 MIB = 1 << 20
 

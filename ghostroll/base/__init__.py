@@ -1,0 +1,1 @@
+"""What everything else stands on: settings, errors, log, durable writes, locks, session paths."""

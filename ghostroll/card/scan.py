@@ -1,0 +1,122 @@
+"""List the media files of a volume. No media file is opened."""
+
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ghostroll.base.errors import CardFailed, CardUnreadable
+from ghostroll.card.directories import Entry, find_directory, list_directory
+from ghostroll.card.media import MEDIA_ROOTS, CardFile, is_housekeeping, kind_of, reading_key
+from ghostroll.card.volume import Volume, presence_or_gone
+
+# A damaged FAT can contain itself; cameras never nest this deep.
+_DEPTH_MOST = 40
+
+
+# What computers leave beside the owner's files.
+_HOUSEKEEPING_DIRECTORIES = frozenset(
+    name.casefold()
+    for name in (
+        "System Volume Information",
+        "$RECYCLE.BIN",
+        ".Trashes",
+        ".Spotlight-V100",
+        ".fseventsd",
+        ".TemporaryItems",
+        ".DocumentRevisions-V100",
+        "lost+found",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A directory of the card that could not be listed, or a file of which it cannot be told what it is."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What is on a volume: media files in reading order, and what was passed over."""
+
+    files: tuple[CardFile, ...]
+    ignored: int
+    outside: tuple[str, ...]  # files outside the media roots, which are not saved
+    unreadable: tuple[Unreadable, ...]
+
+
+def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
+    """List the media files of a volume. Symbolic links and special files are never followed.
+
+    `alive` is called for each entry that was looked at. Raises CardFailed where the volume went away.
+    """
+    before = volume.presence or presence_or_gone(volume)
+    roots = [found for name in MEDIA_ROOTS if (found := find_directory(volume.root, name))]
+    unreadable: list[Unreadable] = []
+    files: list[CardFile] = []
+    ignored = 0
+    size_most = _capacity_bytes(volume)
+    for root in roots:
+        for path, entry in _regular_files(volume.root, root, unreadable, alive):
+            if is_housekeeping(entry.name):
+                ignored += 1
+            elif entry.size_bytes > size_most:
+                unreadable.append(Unreadable(path, "its size is more than the card holds: is the card damaged?"))
+            else:
+                files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
+    outside = [
+        path
+        for path, entry in _regular_files(volume.root, volume.root, unreadable, alive, skip=frozenset(roots))
+        if not is_housekeeping(entry.name)
+    ]
+    if presence_or_gone(volume) != before or not roots:
+        raise CardFailed("The card was taken out or changed while it was listed.")
+    if volume.damage:
+        unreadable.append(Unreadable("", f"the card is damaged: {volume.damage}"))
+        if not files:
+            raise CardUnreadable(f"The card cannot be read: {volume.damage}")
+    return Scan(tuple(sorted(files, key=reading_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
+
+
+def _capacity_bytes(volume: Volume) -> float:
+    """Return how many bytes the volume holds at most: one damaged entry must not claim all room there is for itself."""
+    try:
+        facts = os.statvfs(volume.root)
+    except OSError:
+        raise CardFailed("The card was taken out.") from None
+    return facts.f_blocks * facts.f_frsize or math.inf  # 0: the filesystem does not tell
+
+
+def _regular_files(
+    top: Path,
+    start: Path,
+    unreadable: list[Unreadable],
+    alive: Callable[[], None],
+    skip: frozenset[Path] = frozenset(),
+) -> Iterator[tuple[str, Entry]]:
+    """Yield (path relative to `top`, entry) of every regular file below `start`."""
+    waiting = [(start, 0)]
+    while waiting:
+        directory, depth = waiting.pop()
+        relative = "" if directory == top else f"{directory.relative_to(top)}/"
+        try:
+            entries = list_directory(directory, alive)
+        except OSError as error:
+            unreadable.append(Unreadable(relative.rstrip("/"), error.strerror or "cannot be listed"))
+            continue
+        for entry in entries:
+            if stat.S_ISREG(entry.mode):
+                yield relative + entry.name, entry
+            elif entry.error:
+                unreadable.append(Unreadable(relative + entry.name, entry.error))
+            elif not stat.S_ISDIR(entry.mode) or (not relative and entry.name.casefold() in _HOUSEKEEPING_DIRECTORIES):
+                continue
+            elif depth >= _DEPTH_MOST:
+                unreadable.append(Unreadable(relative + entry.name, "nested too deep: is the card damaged?"))
+            elif (inner := directory / entry.name) not in skip:
+                waiting.append((inner, depth + 1))

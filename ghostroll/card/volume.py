@@ -1,0 +1,157 @@
+"""Find a card's volume: its mount point, label, id and medium. Nothing is written."""
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ghostroll.base.errors import CardFailed, VolumeNotFound
+from ghostroll.base.log import printable
+from ghostroll.card.directories import find_directory
+
+_BY_PLACE = "place:"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A mounted filesystem of a card. `card_id` says which; without a filesystem's own id it is just the place."""
+
+    root: Path
+    label: str
+    device: str | None
+    card_id: str
+    presence: "Presence | None" = field(default=None, compare=False)  # the medium that all this was read from
+    damage: str | None = field(default=None, compare=False)  # what the kernel found wrong with the filesystem
+
+    @property
+    def is_identified(self) -> bool:
+        """Whether `card_id` stays with the card, so that its files can be recognised by name, size and time."""
+        return not self.card_id.startswith(_BY_PLACE)
+
+
+@dataclass(frozen=True, slots=True)
+class Presence:
+    """Which medium is behind a volume just now: `diskseq` changes with each medium, names do not."""
+
+    device_number: int
+    root_inode: int
+    diskseq: str
+    size: str
+
+
+def find_volume(root: Path) -> Volume:
+    """Return the volume mounted at `root`, or the directory `root` taken as one.
+
+    Raises VolumeNotFound where there is no directory, or no `DCIM` directory in it.
+    """
+    try:
+        root = root.resolve(strict=True)
+    except (OSError, ValueError, RuntimeError):  # no such place, a name that cannot be one, links in a circle
+        raise VolumeNotFound(f"There is no volume at {printable(str(root))}.") from None
+    if find_directory(root, "DCIM") is None:
+        raise VolumeNotFound(
+            f"No DCIM directory in {printable(str(root))}: this does not look like a camera's card.",
+            hint="Give the directory that holds DCIM, such as /media/you/EOS_DIGITAL.",
+        )
+    properties = _device_properties(root) if root.is_mount() else {}
+    identity = properties.get("ID_FS_UUID")
+    volume = Volume(
+        root=root,
+        label=label_in(properties) or root.name,
+        device=properties.get("DEVNAME"),
+        card_id=f"{identity}:{os.statvfs(root).f_blocks}" if identity else f"{_BY_PLACE}{printable(str(root))}",
+    )
+    try:
+        return replace(volume, presence=presence(volume))
+    except OSError:
+        raise VolumeNotFound(f"The volume at {printable(str(root))} is gone.") from None
+
+
+def volume_of_device(device: str) -> Volume:
+    """Return the volume of a mounted block device such as `/dev/sda1`; raises VolumeNotFound."""
+    return find_volume(mount_point(device))
+
+
+def mount_point(device: str) -> Path:
+    """Return where a block device such as `/dev/sda1` is mounted; raises VolumeNotFound where it is not."""
+    wanted = _number_of(device)
+    for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
+        fields = line.split()  # proc_pid_mountinfo(5): 3 is major:minor, 5 the mount point
+        if fields[2] == wanted:
+            return Path(_unescaped(fields[4]))
+    raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="Mount it, or give its directory with --volume.")
+
+
+def _number_of(device: str) -> str:
+    """Return a block device's number as mountinfo has it: from sysfs(5), since a service may have no such `/dev`."""
+    try:
+        return (Path("/sys/class/block") / Path(device).name / "dev").read_text().strip()
+    except (OSError, ValueError):
+        raise VolumeNotFound(f"There is no device {printable(device)}.") from None
+
+
+def label_of(root: Path) -> str:
+    """Return the label of the filesystem mounted at `root`; empty where it has none."""
+    return label_in(_device_properties(root))
+
+
+def label_in(properties: Mapping[str, str]) -> str:
+    r"""Return a filesystem's label from udev's properties of its device; empty where it has none.
+
+    ID_FS_LABEL has underscores for spaces; ID_FS_LABEL_ENC has it all, unsafe bytes as \xHH (blkid_encode_string(3)).
+    """
+    encoded = properties.get("ID_FS_LABEL_ENC")
+    if encoded is None:
+        return properties.get("ID_FS_LABEL", "")
+    raw = encoded.encode(errors="surrogateescape")
+    as_bytes = re.sub(rb"\\x([0-9a-fA-F]{2})", lambda found: bytes.fromhex(found[1].decode()), raw)
+    return as_bytes.decode(errors="replace").strip()
+
+
+def presence(volume: Volume) -> Presence:
+    """Return which medium is behind the volume now; raises OSError where it is gone."""
+    facts = volume.root.stat()
+    if not stat.S_ISDIR(facts.st_mode):
+        raise NotADirectoryError(str(volume.root))
+    os.statvfs(volume.root)  # stat may be answered from a cache when the filesystem is dead; this is not
+    block = Path(f"/sys/dev/block/{os.major(facts.st_dev)}:{os.minor(facts.st_dev)}")
+    disk = block.resolve().parent if (block / "partition").exists() else block
+    return Presence(facts.st_dev, facts.st_ino, _read_text(disk / "diskseq"), _read_text(disk / "size"))
+
+
+def presence_or_gone(volume: Volume) -> Presence:
+    """Return which medium is behind the volume now; raises CardFailed where it is gone."""
+    try:
+        return presence(volume)
+    except OSError:
+        raise CardFailed("The card was taken out.") from None
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _device_properties(root: Path) -> dict[str, Any]:
+    """Return udev's properties of the device mounted at `root`; empty where there is no udev."""
+    try:
+        import pyudev  # noqa: PLC0415 - Linux only, and only for mounted cards
+    except ImportError:
+        return {}
+    try:
+        device = pyudev.Devices.from_device_number(pyudev.Context(), "block", root.stat().st_dev)
+        return dict(device.properties)
+    except (pyudev.DeviceNotFoundError, OSError):
+        return {}
+
+
+def _unescaped(text: str) -> str:
+    """Undo the octal escapes of mountinfo: space, tab, newline and backslash."""
+    for code in ("040", "011", "012", "134"):
+        text = text.replace("\\" + code, chr(int(code, 8)))
+    return text

@@ -1,0 +1,75 @@
+"""`ghostroll status`: show the current status."""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+
+from ghostroll.base.config import Effective, Settings
+from ghostroll.base.errors import EX_BUG
+from ghostroll.commands.printing import until
+from ghostroll.status import run_records
+from ghostroll.status.model import CardState
+
+# What is to be said of a card beside its numbers.
+_SAID = {
+    CardState.READING: "; it is being read",
+    CardState.SAFE: "; safe to remove",
+    CardState.REMOVED: "; it was taken out",
+    CardState.EJECTED: "; it was released",
+    CardState.REJECTED: "; it is not taken",
+}
+
+
+# `--panel` draws the panel here; it is no setting.
+HIDDEN_SETTINGS = ("panel",)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options of this command."""
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON document on stdout")
+    form.add_argument("--panel", action="store_true", dest="draws_panel", help="draw the panel's frame in the terminal")
+
+
+def main(options: argparse.Namespace, effective: Effective) -> int:
+    """Show the current status."""
+    if options.draws_panel:
+        return _draw_panel(options, effective.settings)
+    now = run_records.current(effective.settings.status_path)
+    if options.json:
+        print(json.dumps(now, indent=1))
+        return 0
+    print(f"{now['state']}: {now['message'] or 'nothing happened yet'}")
+    about = now["card"]
+    if about["label"]:
+        is_partly_saved = about["state"] == CardState.SAFE and about["saved"] < about["files"]
+        said = "; it may be taken out" if is_partly_saved else _SAID.get(about["state"], "")
+        print(f"Card {about['label']}: {about['saved']} of {about['files']} files saved{said}.")
+    if about["safe_to_format"]:
+        print("Every file on it has a verified copy: safe to format.")
+    elif about["state"] == CardState.SAFE and about["reason"]:
+        print(f"Not safe to format. {about['reason']}")
+    if now["error"] and now["error"]["hint"]:
+        print(now["error"]["hint"])
+    if now["url"]:
+        print(f"{now['url']}\nvalid until {until(now['expires_at'])}")
+    return 0
+
+
+def _draw_panel(options: argparse.Namespace, settings: Settings) -> int:
+    """Have the display's program draw its frame in this terminal: it is a program of its own, and so it stays."""
+    size = "x".join(map(str, settings.panel_size)) if settings.panel_size else "auto"
+    environment = {
+        **os.environ,
+        "GHOSTROLL_STATUS_PATH": str(settings.status_path),
+        "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
+        "GHOSTROLL_PANEL": settings.panel,
+        "GHOSTROLL_PANEL_SIZE": size,
+    }
+    config = ["--config", options.config] if options.config else []
+    drawn = subprocess.run(  # noqa: S603 - this very interpreter
+        [sys.executable, "-m", "ghostroll_display", "--terminal", *config], env=environment, check=False
+    )
+    return drawn.returncode if drawn.returncode >= 0 else EX_BUG

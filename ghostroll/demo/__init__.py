@@ -1,0 +1,1 @@
+"""What `ghostroll demo` works on: a sample card, and settings of its own."""

@@ -1,0 +1,146 @@
+"""What a run will do with a card: which files are known, which are read, and what their derivatives are called."""
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ghostroll.base.errors import FileFailed, Interrupted
+from ghostroll.base.media_kind import MediaKind
+from ghostroll.card.fingerprint import sample_of
+from ghostroll.card.media import CardFile
+from ghostroll.card.scan import Scan
+from ghostroll.card.volume import Volume
+from ghostroll.catalog import Catalog
+from ghostroll.catalog.models import Remembered
+from ghostroll.ingest.names import derivative_names, picture_sources
+
+# Share image, thumbnail and the share image once more in the zip: the most one picture takes.
+_DERIVED_BYTES_MOST = 1_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class KnownFile:
+    """A file of the card that an earlier session saved. `sampled`: its bytes were looked at, not just its name."""
+
+    file: CardFile
+    sha256: str
+    sample_sha256: str
+    sampled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedFile:
+    """A file to read. `name` is its derivatives' name, None where it gets none."""
+
+    file: CardFile
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The files of a card: those to read, in reading order, and those known."""
+
+    to_read: tuple[PlannedFile, ...]
+    known: tuple[KnownFile, ...]
+
+    @property
+    def bytes_to_read(self) -> int:
+        """How much has to be copied."""
+        return sum(planned.file.size_bytes for planned in self.to_read)
+
+    @property
+    def bytes_to_derive(self) -> int:
+        """How much room on disk all that is made from the copies may take."""
+        return sum(
+            min(_DERIVED_BYTES_MOST, 2 * planned.file.size_bytes)
+            for planned in self.to_read
+            if planned.name and planned.file.kind is not MediaKind.OTHER
+        )
+
+    def pictures(self) -> tuple[PlannedFile, ...]:
+        """The stills: what guests wait for."""
+        return tuple(planned for planned in self.to_read if planned.file.kind is MediaKind.STILL)
+
+    def the_rest(self) -> tuple[PlannedFile, ...]:
+        """Everything but the stills."""
+        return tuple(planned for planned in self.to_read if planned.file.kind is not MediaKind.STILL)
+
+
+def make_plan(
+    volume: Volume,
+    found: Scan,
+    catalog: Catalog,
+    *,
+    taken: Iterable[str] = (),
+    rehash: bool = False,
+    stop: threading.Event | None = None,
+    alive: Callable[[], None] = lambda: None,
+) -> Plan:
+    """Tell known files from those to read; with `rehash`, every file is read.
+
+    `taken` are derivative names that the session already uses. `alive` is called for each file. Raises Interrupted
+    on a `stop`.
+    """
+    stop = stop or threading.Event()
+    remembered = catalog.remembered(volume.card_id) if volume.is_identified and not rehash else {}
+    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog, stop=stop, alive=alive))
+    unknown = [file for file in found.files if file.path not in known]
+    names = derivative_names(picture_sources(unknown, found.files), taken)
+    return Plan(
+        to_read=tuple(PlannedFile(file, names.get(file.path)) for file in unknown),
+        known=tuple(known.values()),
+    )
+
+
+def _known_files(
+    volume: Volume,
+    files: Iterable[CardFile],
+    remembered: dict[str, Remembered],
+    catalog: Catalog,
+    *,
+    stop: threading.Event,
+    alive: Callable[[], None],
+) -> Iterable[tuple[str, KnownFile]]:
+    for file in files:
+        alive()
+        if stop.is_set():
+            raise Interrupted("Interrupted before the card was read.")
+        entry = remembered.get(file.path)
+        if entry and (entry.size_bytes, entry.mtime_ns) == (file.size_bytes, file.mtime_ns):
+            yield file.path, KnownFile(file, entry.sha256, entry.sample_sha256, sampled=False)
+        elif candidates := catalog.remembered_elsewhere(file.path, file.size_bytes):
+            try:
+                sample = sample_of(volume, file)
+            except (OSError, FileFailed):
+                continue  # reading it whole will tell what is wrong
+            match = next((entry for entry in candidates if entry.sample_sha256 == sample), None)
+            if match:
+                yield file.path, KnownFile(file, match.sha256, sample, sampled=True)
+
+
+def read_again(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = ()) -> list[PlannedFile]:
+    """Plan files that were taken for known and are not."""
+    files = list(changed)
+    names = derivative_names(picture_sources(files, found.files), taken)
+    return [PlannedFile(file, names.get(file.path)) for file in files]
+
+
+def changed_files(
+    volume: Volume, known: Iterable[KnownFile], stop: threading.Event, alive: Callable[[], None] = lambda: None
+) -> list[CardFile]:
+    """Return the known files whose sample on the card is not the one remembered: they are not known after all.
+
+    `alive` is called for each file.
+    """
+    changed = []
+    for each in known:
+        alive()
+        if stop.is_set():
+            raise Interrupted("The check of the card was interrupted.")
+        try:
+            same = each.sampled or sample_of(volume, each.file) == each.sample_sha256
+        except (OSError, FileFailed):
+            same = False  # reading it whole will tell what is wrong
+        if not same:
+            changed.append(each.file)
+    return changed

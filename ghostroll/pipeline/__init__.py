@@ -1,0 +1,1 @@
+"""One run: select the session, save, render and upload side by side, share."""

@@ -1,0 +1,1 @@
+"""What puts sessions and catalog right after crashes, and checks them."""

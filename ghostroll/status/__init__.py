@@ -1,0 +1,1 @@
+"""The status: its model, the records of runs, and who listens to them."""
