@@ -33,18 +33,18 @@ system-packages: # the browser and the tools that tests compare with; installed 
 
 .PHONY: appliance-test
 appliance-test: setup ## install the bundle in a virtual machine; plug, swap and tear out cards; cut its power (root, Debian)
-	$(BIN)/pytest tests/appliance
+	$(BIN)/pytest tests/machine
 
 .PHONY: appliance-core
 appliance-core: setup ## the same, but only what every change must pass
-	$(BIN)/pytest tests/appliance -m core
+	$(BIN)/pytest tests/machine -m core
 
 check: setup ## lint, types, layers, shell scripts, lock
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/shellcheck tests/system-packages.sh tests/appliance/system-packages.sh tests/appliance/image/build.sh .ci/run
+	$(BIN)/shellcheck tests/system-packages.sh tests/machine/system-packages.sh tests/machine/image/build.sh .ci/run
 	$(BIN)/shellcheck --external-sources --source-path deploy/libexec deploy/*.sh deploy/ghostroll \
 	  $$(grep -lx '#!/bin/sh' deploy/libexec/*)
 	UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv lock --check --quiet

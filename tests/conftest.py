@@ -4,39 +4,26 @@ import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
 from botocore.config import Config
-from helpers import Appliance, connected
 
 from ghostroll.base import config
 from ghostroll.base.config import Settings
 from ghostroll.base.log import logger
 from ghostroll.embedded.seaweedfs import free_ports
-from ghostroll.embedded.server import EmbeddedStore, serve
+from ghostroll.embedded.server import serve
 from ghostroll.store.endpoint import StoreEndpoint
 from ghostroll.store.s3 import Store
+from tests.support.appliance import Appliance, connected
+from tests.support.bench import bench, card, catalog, record, session  # noqa: F401 - fixtures
+from tests.support.served import Served, SettingsMaker
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
-
-
-class SettingsMaker(Protocol):
-    def __call__(self, base_dir: Path, **overrides: Any) -> Settings: ...
-
-
-@dataclass(frozen=True)
-class Served:
-    """The server of this test run. `client` is boto3's own, with the store's credentials."""
-
-    settings: Settings
-    embedded: EmbeddedStore
-    endpoint: StoreEndpoint
-    client: "S3Client"
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -114,9 +101,9 @@ def raw_s3() -> Callable[[StoreEndpoint], "S3Client"]:
 
 
 def raw_client(endpoint: StoreEndpoint) -> "S3Client":
-    session = boto3.Session(endpoint.access_key, endpoint.secret_key, region_name=endpoint.region)
+    boto = boto3.Session(endpoint.access_key, endpoint.secret_key, region_name=endpoint.region)
     settings = Config(signature_version="s3v4", s3={"addressing_style": "path"}, retries={"total_max_attempts": 1})
-    return session.client("s3", endpoint_url=endpoint.local_url, config=settings)
+    return boto.client("s3", endpoint_url=endpoint.local_url, config=settings)
 
 
 @pytest.fixture

@@ -117,9 +117,19 @@ def presence(volume: Volume) -> Presence:
     if not stat.S_ISDIR(facts.st_mode):
         raise NotADirectoryError(str(volume.root))
     os.statvfs(volume.root)  # stat may be answered from a cache when the filesystem is dead; this is not
-    block = Path(f"/sys/dev/block/{os.major(facts.st_dev)}:{os.minor(facts.st_dev)}")
-    disk = block.resolve().parent if (block / "partition").exists() else block
-    return Presence(facts.st_dev, facts.st_ino, _read_text(disk / "diskseq"), _read_text(disk / "size"))
+    disk = _disk_of(facts.st_dev)
+    return Presence(facts.st_dev, facts.st_ino, diskseq_of(facts.st_dev), _read_text(disk / "size"))
+
+
+def diskseq_of(device_number: int) -> str:
+    """Return the kernel's number of the medium in a block device, which changes with each; "" where it has none."""
+    return _read_text(_disk_of(device_number) / "diskseq")
+
+
+def _disk_of(device_number: int) -> Path:
+    """Return the sysfs directory of the whole disk that a block device is, or is a partition of."""
+    block = Path(f"/sys/dev/block/{os.major(device_number)}:{os.minor(device_number)}")
+    return block.resolve().parent if (block / "partition").exists() else block
 
 
 def presence_or_gone(volume: Volume) -> Presence:

@@ -5,12 +5,16 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import ExitStack, suppress
+from typing import Any
 
 from ghostroll.base.config import Effective, Settings
-from ghostroll.base.errors import EX_BUG
+from ghostroll.base.errors import EX_BUG, GhostrollError
+from ghostroll.catalog import Catalog
 from ghostroll.commands.printing import until
-from ghostroll.status import run_records
+from ghostroll.pipeline.status_facts import FactFinder
 from ghostroll.status.model import CardState
+from ghostroll.status.run_records import RunRecords
 
 # What is to be said of a card beside its numbers.
 _SAID = {
@@ -37,7 +41,7 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
     """Show the current status."""
     if options.draws_panel:
         return _draw_panel(options, effective.settings)
-    now = run_records.current(effective.settings.status_path)
+    now = _current(effective.settings)
     if options.json:
         print(json.dumps(now, indent=1))
         return 0
@@ -56,6 +60,15 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
     if now["url"]:
         print(f"{now['url']}\nvalid until {until(now['expires_at'])}")
     return 0
+
+
+def _current(settings: Settings) -> dict[str, Any]:
+    """Return the status as it is now; without a catalog that can be read, as the runs have seen it."""
+    with ExitStack() as stack:
+        catalog = None
+        with suppress(GhostrollError):
+            catalog = stack.enter_context(Catalog(settings.db_path)) if settings.db_path.exists() else None
+        return RunRecords(settings.status_path, FactFinder(settings, catalog)).current()
 
 
 def _draw_panel(options: argparse.Namespace, settings: Settings) -> int:

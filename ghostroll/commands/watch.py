@@ -11,15 +11,15 @@ from ghostroll.commands.prepare import check_catalog
 from ghostroll.pipeline.invocation import open_invocation, report_startup_error
 from ghostroll.pipeline.select_session import check_places
 from ghostroll.service.watch import Watch
-from ghostroll.status.merge import CONFIGURATION
-from ghostroll.status.run_records import Board
+from ghostroll.status.run_record import RunKind
+from ghostroll.status.run_records import RunRecords
 
 
 def main(_: argparse.Namespace, effective: Effective) -> int:
     """Wait for cards, run each, finish what is unfinished, until a signal."""
     for volume in discovery.find_volumes(effective.settings.mount_roots):
         check_places(effective.settings, volume)
-    with open_invocation(effective.settings) as invocation:
+    with open_invocation(effective.settings, in_watch=True) as invocation:
         check_catalog(invocation)
         _tell_of_refused_configuration(effective)
         Watch(invocation).until_stopped()
@@ -31,7 +31,7 @@ def _tell_of_refused_configuration(effective: Effective) -> None:
     status_path = effective.settings.status_path
     if error := boot_config.refusal(effective.file):
         logger.error("%s %s", error, error.hint)
-        report_startup_error(effective.settings, error, CONFIGURATION)
+        report_startup_error(effective.settings, error, RunKind.CONFIGURATION)
     elif status_path.parent.is_dir():
         with suppress(OSError):  # what an earlier start has said
-            Board(status_path).forget(CONFIGURATION)
+            RunRecords(status_path).remove(RunKind.CONFIGURATION)

@@ -36,6 +36,7 @@ def _volume(run: Run, requests: HelperRequests, device: str, medium: str | None)
     """Return the card's volume if it is to be taken."""
     damage = requests.damage(device) if requests.are_available else None
     run.record.change_card(device=device)
+    run.record.change(medium=medium or requests.seen_medium(device))
     try:
         root = card.mount_point(device)
     except VolumeNotFound as error:

@@ -1,12 +1,10 @@
 """The frame around the work of a command: signals, status record, catalog, store; and how errors are taken."""
 
 import functools
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
-from ghostroll.appliance.card_presence import Staying
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import (
     ConfigurationError,
@@ -26,11 +24,13 @@ from ghostroll.catalog.models import SessionRow
 from ghostroll.pipeline import narration, pipeline, renew_link
 from ghostroll.pipeline.run import Run, Summary
 from ghostroll.pipeline.session_work import can_be_finished
+from ghostroll.pipeline.status_facts import FactFinder
 from ghostroll.pipeline.store_opener import StoreOpener
-from ghostroll.status import merge
 from ghostroll.status.model import Listener, Problem, State
 from ghostroll.status.progress_bar import Bar
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind
+from ghostroll.status.run_records import RunRecords
 from ghostroll.status.systemd import SystemdNotifier
 
 
@@ -43,15 +43,21 @@ class Invocation:
     opener: StoreOpener
     stop: Stop
     bar: bool = False
+    in_watch: bool = False  # whose runs give way to what the steady loop shows
     run_ids: set[str] = field(default_factory=set)
     _records: list[StatusRecord] = field(default_factory=list)  # of the runs that have not ended
 
+    @property
+    def run_records(self) -> RunRecords:
+        """The records of all runs, of other processes too."""
+        return RunRecords(self.settings.status_path, FactFinder(self.settings, self.catalog))
+
     @contextmanager
-    def run(self, name: str = "run") -> Iterator[Run]:
+    def run(self, kind: RunKind = RunKind.CARD) -> Iterator[Run]:
         """Begin a run with a status record of its own, to which systemd and a terminal listen."""
         with ExitStack() as stack:
             notifier = SystemdNotifier()
-            record = self.record(stack, f"{name}-{secrets.token_hex(4)}", notifier)
+            record = self.record(stack, kind, notifier)
             stop = self.stop.child()
             stack.callback(self.stop.let_go, stop)
             try:
@@ -62,16 +68,19 @@ class Invocation:
                 record.change(state=State.ERROR, message="GhostRoll itself failed; the log says more.")
                 raise
 
-    def record(self, stack: ExitStack, run_id: str, notifier: SystemdNotifier) -> StatusRecord:
+    def record(self, stack: ExitStack, kind: RunKind, notifier: SystemdNotifier) -> StatusRecord:
         """Return a status record that lasts as long as `stack`; raises DiskFailed."""
         listeners: list[Listener] = [notifier]
         if self.bar:
             listeners.append(stack.enter_context(Bar()))
-        self.run_ids.add(run_id)
         try:
-            record = StatusRecord(self.settings.status_path, run_id, self.settings.base_dir, tuple(listeners))
+            record = StatusRecord(
+                self.settings.status_path, kind, self.settings.base_dir, tuple(listeners),
+                look_up=FactFinder(self.settings, self.catalog), in_watch=self.in_watch,
+            )  # fmt: skip
         except OSError as error:
             raise disk_error(error) from error
+        self.run_ids.add(record.run_id)
         self._records.append(record)
         stack.callback(self._records.remove, record)
         stack.callback(record.close)
@@ -84,7 +93,9 @@ class Invocation:
 
 
 @contextmanager
-def open_invocation(settings: Settings, *, bar: bool = False, store_asked: bool = False) -> Iterator[Invocation]:
+def open_invocation(
+    settings: Settings, *, bar: bool = False, store_asked: bool = False, in_watch: bool = False
+) -> Iterator[Invocation]:
     """Begin a command that works on sessions."""
     run_ids: set[str] = set()
     with ExitStack() as stack:
@@ -93,19 +104,19 @@ def open_invocation(settings: Settings, *, bar: bool = False, store_asked: bool 
             catalog = stack.enter_context(Catalog(settings.db_path))
             opener = StoreOpener(settings, asked=store_asked)
             stack.callback(opener.close)
-            yield Invocation(settings, catalog, opener, stop, bar, run_ids)
+            yield Invocation(settings, catalog, opener, stop, bar, in_watch, run_ids)
         except (ConfigurationError, DiskFailed) as error:
             if not run_ids:
                 report_startup_error(settings, error)
             raise
 
 
-def report_startup_error(settings: Settings, error: GhostrollError, run_id: str = "") -> None:
+def report_startup_error(settings: Settings, error: GhostrollError, kind: RunKind = RunKind.STARTUP) -> None:
     """Put on the status, until the next run, what is wrong before any: who has a panel alone learns it there."""
     if not settings.status_path.parent.is_dir():
         return  # of a disk that is not mounted: a directory in its place would pass for the disk
     with suppress(OSError, UsageError):  # the log says it all the same
-        record = StatusRecord(settings.status_path, run_id or f"start-{secrets.token_hex(4)}", settings.base_dir)
+        record = StatusRecord(settings.status_path, kind, settings.base_dir, look_up=FactFinder(settings, None))
         problem = Problem(error.exit_code, str(error), error.hint)
         record.change(state=State.ERROR, message=str(error), error=problem)
         record.close()
@@ -127,20 +138,19 @@ def finish_sessions(invocation: Invocation, rows: Iterable[SessionRow]) -> Itera
         session = session_of(invocation.settings, row.session_id)
         if is_busy(session) or not can_be_finished(invocation.catalog, session):
             continue  # whoever works on it finishes it; or it goes on when its card comes back
-        staying = Staying.of(invocation.settings.status_path, row.session_id)
-        with invocation.run(merge.FINISHING) as run:
+        with invocation.run(RunKind.RESUME) as run:
             summary = capture_errors(run, functools.partial(pipeline.finish_session, run, session))
-            if card := staying.still():
-                run.record.change(card=card)
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):
             return
 
 
-def renew_links(invocation: Invocation, rows: Iterable[SessionRow | None]) -> Iterator[tuple[Run, Summary]]:
+def renew_links(
+    invocation: Invocation, rows: Iterable[SessionRow | None], kind: RunKind = RunKind.RENEW
+) -> Iterator[tuple[Run, Summary]]:
     """Sign shares anew, one by one; None stands for a share that nobody made yet."""
     for row in rows:
-        with invocation.run(merge.SIGNING) as run:
+        with invocation.run(kind) as run:
             summary = renew_link.sign_anew(run, row)
         yield run, summary
         if any(isinstance(problem, StoreUnreachable | Interrupted) for problem in run.problems):

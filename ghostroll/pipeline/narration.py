@@ -22,6 +22,7 @@ from ghostroll.pipeline.run import Failure, Run, Summary
 from ghostroll.shortlink import registry
 from ghostroll.shortlink.registry import Offer
 from ghostroll.status.model import Bytes, CardState, Problem, State, Step
+from ghostroll.status.run_record import CardPlace
 
 _NAMED_MOST = 5
 _EMPTY = "There are no photos on this card."
@@ -38,11 +39,20 @@ def card_found(run: Run, volume: Volume, found: Scan) -> None:
         names = ", ".join(printable(path) for path in found.outside[:_NAMED_MOST])
         more = ", …" if len(found.outside) > _NAMED_MOST else ""
         logger.warning("Not saved, since outside the media folders: %s: %s%s", _files(len(found.outside)), names, more)
-    run.record.change(state=State.RUNNING, step=Step.SCAN, message="Looking at the card: keep it in.")
+    run.record.change(
+        state=State.RUNNING, step=Step.SCAN, message="Looking at the card: keep it in.", place=_place(volume)
+    )
     run.record.change_card(
         label=printable(volume.label), device=volume.device, state=CardState.READING, files=len(found.files)
     )
     run.record.add(discovered=len(found.files))
+
+
+def _place(volume: Volume) -> CardPlace | None:
+    medium = volume.presence
+    if medium is None:
+        return None
+    return CardPlace(str(volume.root), medium.device_number, medium.root_inode, medium.diskseq)
 
 
 def planned(run: Run, plan: Plan) -> None:
@@ -138,6 +148,7 @@ def nothing_new(run: Run, volume: Volume) -> Summary:
         step=Step.DONE,
         message=message,
         progress=1.0,
+        link_session_id=last.session_id if last else None,
         url=last.url if last else None,
         short_url=registry.of(run.settings, run.catalog, last).url,
         expires_at=last.expires_utc if last else None,

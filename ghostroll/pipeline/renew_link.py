@@ -27,7 +27,6 @@ from ghostroll.catalog.models import SessionRow, SessionState, Shot
 from ghostroll.pipeline import narration, share
 from ghostroll.pipeline.run import Run, Summary
 from ghostroll.pipeline.session_work import working_on
-from ghostroll.shortlink import registry
 from ghostroll.status.model import THUMBNAILS_MOST, Problem, State, Step
 from ghostroll.store.retry import Backoff, HighWaterMark
 
@@ -167,7 +166,6 @@ def _show(run: Run, session: Session, shots: list[Shot]) -> None:
 
 
 def _show_what_was(run: Run, error: GhostrollError) -> None:
-    last = run.catalog.latest_share()
     run.record.change(
         state=State.IDLE,
         step=Step.WATCH,
@@ -175,9 +173,9 @@ def _show_what_was(run: Run, error: GhostrollError) -> None:
         session_id=None,
         session_dir=None,
         receipt=None,
-        url=last.url if last else None,
-        short_url=registry.of(run.settings, run.catalog, last).url,
-        expires_at=last.expires_utc if last else None,
+        url=None,
+        short_url=None,
+        expires_at=None,
         error=Problem(error.exit_code, str(error), error.hint),
     )
 

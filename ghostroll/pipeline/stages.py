@@ -49,7 +49,7 @@ _STORE_PROBLEMS = (StoreUnreachable, CredentialsRefused, ConfigurationError)
 
 
 class Stages:
-    """Works on one session. CardRemoval the context ends every thread, at once where a stop was asked for."""
+    """Works on one session. Leaving the context ends every thread, at once where a stop was asked for."""
 
     def __init__(self, run: Run, session: Session) -> None:
         self._run = run

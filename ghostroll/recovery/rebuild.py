@@ -22,8 +22,8 @@ from ghostroll.recovery.import_session import TakenIn, take_in
 from ghostroll.recovery.unknown_sessions import unknown_sessions
 from ghostroll.status.model import State, Step
 from ghostroll.status.recorder import StatusRecord
-
-RECORD_ID = "rebuild"
+from ghostroll.status.run_record import RunKind
+from ghostroll.status.run_records import RunRecords
 
 
 @dataclass
@@ -41,23 +41,18 @@ class Rebuilt:
 
 def refuse_beside_runs(status_path: Path) -> None:
     """Raise UsageError while a run or `watch` is alive: it would go on with the catalog as it was."""
-    directory = status_path.parent / "status.d"
-    if not directory.is_dir():
-        return
-    with locks.held(directory / ".lock", mode=0o644):
-        for sign in directory.glob("*.lock"):
-            if sign.name not in (".lock", f"{RECORD_ID}.lock") and locks.is_held(sign):
-                raise UsageError(
-                    "GhostRoll is at work: the catalog cannot be made anew now.",
-                    hint="End `ghostroll watch` (systemctl stop ghostroll) and every run, then try again.",
-                )
+    if RunRecords(status_path).live_runs() - {RunKind.REBUILD}:
+        raise UsageError(
+            "GhostRoll is at work: the catalog cannot be made anew now.",
+            hint="End `ghostroll watch` (systemctl stop ghostroll) and every run, then try again.",
+        )
 
 
 @contextmanager
 def announced(settings: Settings, message: str) -> Iterator[None]:
     """Show on the status that the catalog is made anew; raises UsageError if that is going on already."""
     with on_disk():
-        record = StatusRecord(settings.status_path, RECORD_ID, settings.base_dir)
+        record = StatusRecord(settings.status_path, RunKind.REBUILD, settings.base_dir)
     record.change(state=State.RUNNING, message=message)
     try:
         yield

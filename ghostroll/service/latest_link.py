@@ -1,86 +1,52 @@
-"""The link that stays in view while nothing else goes on: the last share's, on the steady loop's record.
-
-Others make links, links end, and a short one changes with the address of this machine.
-"""
+"""Try the short link of the share that the status shows, which changes with this machine's address."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import on_disk
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import SessionRow
 from ghostroll.shortlink import registry
-from ghostroll.status.model import CardState, State
 from ghostroll.status.recorder import StatusRecord
-from ghostroll.status.run_records import Board
 
-# After this what failed is tried again.
+# A short link that did not work, or could not be tried, is tried again after this.
 _RETRY_SECONDS = 60.0
 
 
 @dataclass
-class LinkInView:
-    """Keeps it up to date. `record` is the steady loop's own."""
+class LatestLink:
+    """Keeps the steady loop's own `record` at what was seen of the link that is shown."""
 
     settings: Settings
     catalog: Catalog
     record: StatusRecord
-    _shown: SessionRow | None = None
-    _is_outdated: bool = False
+    _tried: tuple[str, str | None] | None = None  # link and what its short link should be
     _retry_at: float = 0.0
 
-    def is_due(self) -> bool:
-        """Tell whether there is something new to show, and the last time is not too short ago to fail again."""
-        is_new = self.catalog.latest_share() != self._shown
-        return (is_new or self._is_outdated) and time.monotonic() >= self._retry_at
+    def is_due(self, status: Mapping[str, Any]) -> bool:
+        """Tell whether the link in `status`, or this machine's address, is another one than at the last look."""
+        share = self._share_of(status)
+        if share is None:
+            return False
+        wanted = (share.url, registry.published_url(self.settings, share))
+        has_short_url = status["short_url"] == wanted[1]
+        return not has_short_url and (wanted != self._tried or time.monotonic() >= self._retry_at)
 
-    def refresh(self) -> None:
-        """Have it shown anew, whatever is shown now."""
-        self._is_outdated = True
+    def look(self, status: Mapping[str, Any]) -> None:
+        """Try the short link of the link in `status` over the network, and record what came of it."""
+        self._retry_at = time.monotonic() + _RETRY_SECONDS
+        share = self._share_of(status)
+        if share is None:
+            return
+        with on_disk():
+            short = registry.of(self.settings, self.catalog, share)
+        self._tried = (share.url or "", registry.published_url(self.settings, share))
+        self.record.change(url=share.url, short_url=short.url, expires_at=share.expires_utc)
 
-    def show(self) -> None:
-        """Show the last share; on the record of a card that is still there, its own as it is now.
-
-        Short links are tried first, over the network.
-        """
-        self._is_outdated = False
-        try:
-            with on_disk():
-                self._shown = last = self.catalog.latest_share()
-                self.record.change(**self._link(last))
-                self._renew_links_of_cards()
-        except BaseException:
-            self._is_outdated = True
-            self._retry_at = time.monotonic() + _RETRY_SECONDS
-            raise
-
-    def _renew_links_of_cards(self) -> None:
-        for run_id, told in Board(self.settings.status_path).records().items():
-            if told["state"] == State.DONE and told["card"]["state"] != CardState.NONE and told["url"]:
-                link = self._link(self._share_at(told["url"]))
-                if link != {name: told[name] for name in link}:
-                    self.record.amend(run_id, partial(_put, link))
-
-    def _share_at(self, url: str) -> SessionRow | None:
-        """Return the share that a link leads to, by its key, unless it has ended.
-
-        A record's session would not do: a card with nothing new is about more than one.
-        """
+    def _share_of(self, status: Mapping[str, Any]) -> SessionRow | None:
         valid = self.catalog.shares_valid_at(datetime.now(UTC))
-        return next((row for row in valid if f"/{quote(row.session_id)}/index.html" in url), None)
-
-    def _link(self, share: SessionRow | None) -> dict[str, Any]:
-        return {
-            "url": share.url if share else None,
-            "short_url": registry.of(self.settings, self.catalog, share).url,
-            "expires_at": share.expires_utc if share else None,
-        }
-
-
-def _put(link: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
-    return told | link
+        return next((row for row in valid if row.url == status["url"]), None)

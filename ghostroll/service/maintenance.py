@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from ghostroll.appliance.helper_requests import SIGN_ANEW, HelperRequests
-from ghostroll.base.errors import GhostrollError, StoreUnreachable
+from ghostroll.base.errors import StoreUnreachable
 from ghostroll.base.locks import is_busy
 from ghostroll.base.log import logger
 from ghostroll.base.session_paths import session_of
 from ghostroll.catalog.models import SessionRow, SessionState
 from ghostroll.pipeline.invocation import Invocation, finish_sessions, renew_links
 from ghostroll.pipeline.run import Run
-from ghostroll.shortlink.freshness import Shown
+from ghostroll.shortlink import registry
+from ghostroll.status.run_record import RunKind
 from ghostroll.store import probe
 
 # Unfinished sessions are tried again after this, twice as long each time it fails …
@@ -23,8 +24,8 @@ _RETRY_SECONDS, _RETRY_SECONDS_MOST = 15.0, 600.0
 _PROBE_SECONDS = 10.0
 # How often it is seen to that the embedded store serves what was shared.
 _REVIVE_SECONDS = 60.0
-# How often it is seen to that the link which is shown still holds, and the short one at the address of this machine.
-_SHOWN_SECONDS = 60.0
+# How often short links are published for the shares that are valid, and taken back for the others.
+_SHORT_LINKS_SECONDS = 60.0
 # NTP slews a clock that is off by less than this, and sets one that is off by more; no link minds the difference.
 _JUMP_SECONDS = 60.0
 _NEVER = float("inf")
@@ -56,24 +57,21 @@ class WallClock:
 
 @dataclass
 class Maintenance:
-    """Knows what is due. `shared` is called after a session was finished and its link works."""
+    """Knows what is due."""
 
     invocation: Invocation
-    shared: Callable[[], None]
     _requests: HelperRequests = field(init=False)
     _is_signing: bool = False
     _is_finishing: bool = False
     _clock: WallClock = field(default_factory=WallClock)
     _retry_at: float = 0.0
     _revive_at: float = 0.0
-    _shown_at: float = 0.0
+    _short_links_at: float = 0.0
     _probe_at: float = _NEVER  # unless a session waits for the store
     _pause: float = _RETRY_SECONDS
     _answered_in_vain: bool = False
-    _shown: Shown = field(init=False)
 
     def __post_init__(self) -> None:
-        self._shown = Shown(self.invocation.settings, self.invocation.catalog)
         self._requests = HelperRequests(self.invocation.settings.status_path.parent)
 
     def due(self, *, card_at_work: bool) -> list[tuple[str, Callable[[], None]]]:
@@ -89,9 +87,9 @@ class Maintenance:
             self._revive_at = now + _REVIVE_SECONDS
             if self.invocation.catalog.latest_share() or self._clock.has_jumped:
                 works.append(("store", self._keep_links_open))
-        if now >= self._shown_at:
-            self._shown_at = now + _SHOWN_SECONDS
-            works.append(("shown link", self._look_at_the_link))
+        if now >= self._short_links_at:
+            self._short_links_at = now + _SHORT_LINKS_SECONDS
+            works.append(("short links", self._publish_short_links))
         if now >= self._retry_at and not card_at_work and not self._is_finishing:
             self._is_finishing = True
             self._retry_at = self._probe_at = _NEVER  # until this try has ended, or somebody asks for another
@@ -113,10 +111,7 @@ class Maintenance:
         runs: list[Run] = []
         try:
             rows = self.invocation.catalog.unfinished_sessions()
-            ended = list(finish_sessions(self.invocation, rows))
-            runs = [run for run, _ in ended]
-            if any(summary.url for _, summary in ended):
-                self.shared()
+            runs = [run for run, _ in finish_sessions(self.invocation, rows)]
         finally:
             self._is_finishing = False
             failed = any(run.problems for run in runs)
@@ -154,9 +149,9 @@ class Maintenance:
         if stale:
             changed = "clock" if before != now else "address"
             logger.info("The %s of this machine has changed: its links are signed anew.", changed)
-        for run, _ in renew_links(self.invocation, [row for row in stale if not self._is_at_work_on(row)]):
-            if not run.problems:
-                self.shared()
+        idle = [row for row in stale if not self._is_at_work_on(row)]
+        for _ in renew_links(self.invocation, idle, RunKind.REFRESH):
+            pass  # each tells of itself
 
     def _is_at_work_on(self, row: SessionRow) -> bool:
         return is_busy(session_of(self.invocation.settings, row.session_id))
@@ -185,13 +180,10 @@ class Maintenance:
         now = self.invocation.catalog.session(row.session_id)
         return row.state is SessionState.SHARED and now is not None and now.state is SessionState.INGESTED
 
-    def _look_at_the_link(self) -> None:
-        """Have the status show what is so, where the link that it shows no longer holds."""
-        try:
-            if self._shown.is_outdated():
-                self.shared()
-        except GhostrollError as error:
-            logger.warning("The link that is shown could not be looked at: %s", error)
+    def _publish_short_links(self) -> None:
+        settings, catalog = self.invocation.settings, self.invocation.catalog
+        if not registry.obstacle(settings):
+            registry.publish(settings, catalog)
 
     def _shares(self, *moments: datetime) -> list[SessionRow]:
         catalog = self.invocation.catalog

@@ -15,21 +15,18 @@ from ghostroll.card.discovery import alarm, find_volumes, is_ours
 from ghostroll.card.volume import Volume
 from ghostroll.pipeline import pipeline
 from ghostroll.pipeline.invocation import Invocation, capture_errors
-from ghostroll.service.card_removal import CardRemoval
-from ghostroll.service.latest_link import LinkInView
+from ghostroll.service.latest_link import LatestLink
 from ghostroll.service.maintenance import Maintenance
 from ghostroll.service.run_journal import RunJournal
 from ghostroll.status.model import CardState, CardStatus, State, Step
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind
 from ghostroll.status.systemd import SystemdNotifier
 
 WAITING_MESSAGE = "Waiting for SD card…"
 _POLL_SECONDS = 2.0
 # How long runs are given, all together, to write their last words when the loop ends.
 _STOP_SECONDS = 1.5
-
-# How long the first link may take, with a name server to be asked, before all else begins.
-_FIRST_LINK_SECONDS = 1.0
 
 
 @dataclass
@@ -52,24 +49,18 @@ class Watch:
         wake = alarm()
         with ExitStack() as stack:
             notifier = SystemdNotifier()
-            record = self.invocation.record(stack, "watch", notifier)
-            link = LinkInView(self.invocation.settings, self.invocation.catalog, record)
-            with self._going_on():
-                self._keep_in_view(link)
-            for run in self._runs:
-                run.join(_FIRST_LINK_SECONDS)  # so that a panel is not drawn twice
+            record = self.invocation.record(stack, RunKind.WATCH, notifier)
+            link = LatestLink(self.invocation.settings, self.invocation.catalog, record)
             record.change(state=State.IDLE, step=Step.WATCH, message=WAITING_MESSAGE)
             logger.info("Waiting for cards labelled %s.", self.invocation.settings.sd_label)
-            maintenance = Maintenance(self.invocation, functools.partial(self._shared, record, link))
-            others = RunJournal(self.invocation.settings.status_path, self.invocation.run_ids.__contains__)
-            others.begin()
-            leaving = CardRemoval(self.invocation.settings.status_path, record)
+            maintenance = Maintenance(self.invocation)
+            journal = RunJournal(self.invocation.run_records, self.invocation.run_ids.__contains__)
+            journal.begin()
             while not stop.is_set():
                 with self._going_on():
                     self._look(record, maintenance)
-                    leaving.look()
-                    self._keep_in_view(link)
-                    others.tell()
+                    self._keep_status_current(record, link)
+                    journal.update()
                 notifier.alive()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
             deadline = time.monotonic() + _STOP_SECONDS
@@ -131,15 +122,12 @@ class Watch:
                 run.record.change_card(state=CardState.REMOVED)
         maintenance.card_done(run)
 
-    def _shared(self, record: StatusRecord, link: LinkInView) -> None:
-        """Show the newest link; what a card in its reader has to say stays."""
-        if not self._served:
-            record.clear_finished(State.DONE, State.IDLE, keep_inserted=True)
-        link.refresh()
-
-    def _keep_in_view(self, link: LinkInView) -> None:
-        if link.is_due() and not any(run.name == "link" and run.is_alive() for run in self._runs):
-            self._start("link", link.show)
+    def _keep_status_current(self, record: StatusRecord, link: LatestLink) -> None:
+        """Have the status show what has changed in the world, and the short link tried if the link has changed."""
+        status = record.refresh()
+        is_trying = any(run.name == "link" and run.is_alive() for run in self._runs)
+        if status and not is_trying and link.is_due(status):
+            self._start("link", functools.partial(link.look, status))
 
     def _reject(self, record: StatusRecord, volume: Volume) -> None:
         """Say, once, why a card is not taken."""
@@ -157,8 +145,6 @@ class Watch:
                 continue
             del self._served[root]
             logger.info("Card at %s removed.", printable(str(root)))
-            # What waits for the network, or went wrong, is not over with the card.
-            record.clear_finished(State.DONE, State.IDLE)
             record.change(card=CardStatus(state=CardState.REMOVED))
 
 

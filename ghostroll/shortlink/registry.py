@@ -87,6 +87,13 @@ def expected(settings: Settings, codes: dict[str, str], share: SessionRow) -> st
     return f"{base}/{code}" if base and code else None
 
 
+def published_url(settings: Settings, share: SessionRow) -> str | None:
+    """Return what the short link to a share must be now, by the codes that were published last; None without one."""
+    with suppress(OSError):
+        return None if obstacle(settings) else expected(settings, codes(settings), share)
+    return None
+
+
 def failing(url: str, link: str | None) -> str:
     """Open a short link as a guest would, up to where it leads: say what is wrong with it, "" if nothing."""
     answer = answer_at(url)

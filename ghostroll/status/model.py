@@ -1,6 +1,6 @@
 """The status: the one small record that the panel, the journal and scripts read. These are its fields.
 
-They are described in docs/status.schema.json; `board.py` says how several runs share the file.
+They are described in docs/status.schema.json; `compose.py` makes them from the records of all runs.
 """
 
 import contextlib
@@ -89,9 +89,9 @@ class Bytes:
 class Problem:
     """What went wrong, in words; `code` is the exit code."""
 
-    code: int
-    message: str
-    hint: str
+    code: int = 1
+    message: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
-"""The record of one run: kept by its steps, written in the background."""
+"""The recorder of one run: its steps change the record, which is written in the background."""
 
+import secrets
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -11,72 +12,94 @@ from typing import Any, TypeVar
 
 from ghostroll.base.log import logger
 from ghostroll.base.text import rfc3339
-from ghostroll.status.model import Bytes, CardStatus, Counts, Listener, State, Status
-from ghostroll.status.run_records import INTERRUPTED_MESSAGE, INTERVAL_SECONDS, Board
+from ghostroll.status.compose import INTERRUPTED_MESSAGE
+from ghostroll.status.model import Bytes, CardStatus, Counts, Listener, State
+from ghostroll.status.run_record import RunKind, RunRecord
+from ghostroll.status.run_records import INTERVAL_SECONDS, LookUp, RunRecords, no_facts
 
-# What changes within this time is written at once; a run that has nothing to do writes just its last word.
+# What changes within this time is written at once; a run that has nothing to do writes just its last record.
 _GATHER_SECONDS = 0.1
+# There is one of each at most, and no other of its kind is told from it.
+_SINGLE = (RunKind.WATCH, RunKind.CONFIGURATION, RunKind.REBUILD)
 
 
 class StatusRecord:
     """The record of one run, kept up to date in the background until it is closed. Threads may share it."""
 
-    def __init__(self, path: Path, run_id: str, disk: Path, listeners: tuple[Listener, ...] = ()) -> None:
-        """Begin a record that goes into the status file `path`; `disk` is where free space is measured."""
-        self._board = Board(path)
-        self._board.prepare()
-        self._run_id = run_id
+    def __init__(
+        self,
+        path: Path,
+        kind: RunKind,
+        disk: Path,
+        listeners: tuple[Listener, ...] = (),
+        *,
+        look_up: LookUp = no_facts,
+        in_watch: bool = False,
+    ) -> None:
+        """Begin a record that goes into the status file `path`; `disk` is where free space is measured.
+
+        Raises UsageError where there may be one run of this kind and it is alive, OSError.
+        """
+        self.run_id: str = kind if kind in _SINGLE else f"{kind}-{secrets.token_hex(4)}"
+        self._records = RunRecords(path, look_up)
+        self._records.create()
         self._disk = disk
         self._listeners = listeners
         self._lock = threading.Lock()
-        self._status = Status()
         self._changed_at = datetime.now(UTC)
-        self._dirty = threading.Event()
+        self._changed = threading.Event()
         self._closed = threading.Event()
         self._has_failed = False
         self._is_closing = False
-        self._alive = self._board.register(run_id)
-        self._ticker = threading.Thread(target=self._tick, name="status", daemon=True)
-        self._ticker.start()
+        record = RunRecord(kind=kind, in_watch=in_watch, updated_at=rfc3339(self._changed_at, timespec="microseconds"))
+        self._record, self._alive = self._records.register(self.run_id, record)
+        self._writer = threading.Thread(target=self._write_changes, name="status", daemon=True)
+        self._writer.start()
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunRecord:
         """The record as it stands."""
         with self._lock:
-            return self._status
+            return self._record
 
     def change(self, **fields: Any) -> None:
         """Set fields of the record."""
-        self._update(lambda status: replace(status, **fields))
+        self._update(lambda record: replace(record, **fields))
 
     def change_card(self, **fields: Any) -> None:
         """Set fields of the record's card."""
-        self._update(lambda status: replace(status, card=replace(status.card, **fields)))
+        self._update(lambda record: replace(record, card=replace(record.card, **fields)))
 
     def add(self, *, saved: int = 0, **counts: int) -> None:
         """Add to counts; `saved` is the card's."""
         self._update(
-            lambda status: replace(
-                status,
-                counts=_sum(status.counts, counts),
-                card=_sum(status.card, {"saved": saved}),
+            lambda record: replace(
+                record,
+                counts=_sum(record.counts, counts),
+                card=_sum(record.card, {"saved": saved}),
             )
         )
 
     def add_bytes(self, done: int = 0, *, total: int = 0) -> None:
         """Count bytes that were read from the card, or turned out to be there to read."""
-        self._update(lambda status: replace(status, bytes=_sum(status.bytes, {"done": done, "total": total})))
+        self._update(lambda record: replace(record, bytes=_sum(record.bytes, {"done": done, "total": total})))
 
-    def _update(self, change: Callable[[Status], Status]) -> None:
+    def _update(self, change: Callable[[RunRecord], RunRecord]) -> None:
         with self._lock:
-            before, self._status = self._status, change(self._status)
-            if self._status == before:
+            before, self._record = self._record, change(self._record)
+            if self._record == before:
                 return
             self._changed_at = datetime.now(UTC)
-        self._dirty.set()
+        self._changed.set()
+
+    def refresh(self) -> dict[str, Any] | None:
+        """Have the status show what has changed in the world; return it, None where the disk fails."""
+        with self._unless_disk_fails():
+            return self._records.refresh()
+        return None
 
     def close(self) -> None:
-        """Write the last word and end. Who ends at work, without one, was interrupted."""
+        """Write the last record and end. A run that is still at work then was interrupted."""
         with self._lock:
             if self._is_closing:
                 return
@@ -84,44 +107,34 @@ class StatusRecord:
         if self.status.state is State.RUNNING:
             self.change(state=State.INTERRUPTED, message=INTERRUPTED_MESSAGE)
         self._closed.set()
-        self._dirty.set()
-        self._ticker.join()
+        self._changed.set()
+        self._writer.join()
+        with self._lock:
+            self._record = replace(self._record, has_ended=True)
         self._write()
-        with self._unless_the_disk_fails():
-            self._board.retire(self._run_id, self._alive)
+        with self._unless_disk_fails():
+            self._records.retire(self.run_id, self._alive)
 
-    def clear_finished(self, *states: State, keep_inserted: bool = False) -> None:
-        """Take the records of runs that have ended in one of these states off the board."""
-        with self._unless_the_disk_fails():
-            self._board.clear_finished(states, keep_inserted=keep_inserted)
-        self._dirty.set()
-
-    def amend(self, run_id: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Change the record of another run, one that has ended, or take it off the board."""
-        with self._unless_the_disk_fails():
-            self._board.amend(run_id, change)
-        self._dirty.set()
-
-    def _tick(self) -> None:
+    def _write_changes(self) -> None:
         while not self._closed.is_set():
-            self._dirty.wait()
+            self._changed.wait()
             if not self._closed.wait(_GATHER_SECONDS):
-                self._dirty.clear()
+                self._changed.clear()
                 self._write()
                 self._closed.wait(INTERVAL_SECONDS)
 
     def _write(self) -> None:
         with self._lock:
-            self._status = replace(
-                self._status,
+            self._record = replace(
+                self._record,
                 disk_free_bytes=self._free_bytes(),
                 updated_at=rfc3339(self._changed_at, timespec="microseconds"),
             )
-            status = self._status
+            record = self._record
         for listener in self._listeners:
-            listener(status)
-        with self._unless_the_disk_fails():
-            self._board.post(self._run_id, status)
+            listener(record)
+        with self._unless_disk_fails():
+            self._records.write(self.run_id, record)
 
     def _free_bytes(self) -> int:
         try:
@@ -130,8 +143,8 @@ class StatusRecord:
             return 0
 
     @contextmanager
-    def _unless_the_disk_fails(self) -> Iterator[None]:
-        """Let a disk that does not take the status end no run: it may be saving photos elsewhere. It is said once."""
+    def _unless_disk_fails(self) -> Iterator[None]:
+        """Go on where the disk does not take the status: the run may be saving photos elsewhere. It is logged once."""
         try:
             yield
         except OSError as error:

@@ -1,73 +1,75 @@
-"""Where the records of all runs meet: the directory `status.d`, and `status.json`, which is merged from it.
+"""The records of all runs, one file each in `status.d`, and `status.json`, which is composed from them.
 
-Each run writes its own record; whoever changed something rewrites the merge (`merge.py`) under a lock. A record
-whose writer is gone without a last word counts as interrupted.
+Each run writes its own record and nobody else's. A run lives as long as it holds the lock on its `.lock` file.
 """
 
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, fields
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from ghostroll.base import durable, locks
-from ghostroll.base.errors import EX_BUG, UsageError
-from ghostroll.status.merge import CONFIGURATION, FINISHING, SIGNING, has_news, merged
-from ghostroll.status.model import CardState, CardStatus, State, Status, read
+from ghostroll.base.errors import UsageError
+from ghostroll.base.text import rfc3339
+from ghostroll.status.compose import Facts, compose, has_news, is_disposable, run_views
+from ghostroll.status.model import read
+from ghostroll.status.run_record import RunKind, RunRecord, from_json, to_json
 
 # status.json is rewritten at most twice a second.
 INTERVAL_SECONDS = 0.5
-INTERRUPTED_MESSAGE = "Interrupted. What was saved is safe; the rest goes on at the next start."
-_WITH_CARD = tuple(state for state in CardState if state is not CardState.NONE)
-_FINAL = frozenset((State.DONE, State.ERROR, State.INTERRUPTED))
+
+LookUp = Callable[[Mapping[str, RunRecord]], Facts]
 
 
-class Board:
-    """The directory `status.d` and the file `status.json` that is merged from it."""
+def no_facts(_: Mapping[str, RunRecord]) -> Facts:
+    """Look nothing up: for those who have neither a catalog nor readers to ask."""
+    return Facts(datetime.now(UTC))
 
-    def __init__(self, path: Path) -> None:
+
+class RunRecords:
+    """The directory `status.d` beside the status file `path`. `look_up` returns what is true of the world now."""
+
+    def __init__(self, path: Path, look_up: LookUp = no_facts) -> None:
         self._path = path
         self._directory = path.parent / "status.d"
+        self._look_up = look_up
 
-    def prepare(self) -> None:
+    @property
+    def journal_file(self) -> Path:
+        """What `watch` has logged of these runs."""
+        return self._directory / ".logged"
+
+    def create(self) -> None:
         """Create the directory; raises OSError."""
         self._directory.mkdir(parents=True, exist_ok=True)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        with locks.held(self._directory / ".lock", mode=0o644):
-            yield
+    def register(self, run_id: str, record: RunRecord) -> tuple[RunRecord, int]:
+        """Begin a run: return its record with its place among the others, and its lock.
 
-    def register(self, run_id: str) -> int:
-        """Announce a live run; a run that starts while no other is active begins with a clean board.
-
-        One that finishes earlier sessions or signs a link leaves what was said of a card that was saved and shared.
+        Raises UsageError if a run of this id is alive, OSError.
         """
         with self._locked():
-            self._clear_left_overs()
-            active = [name for name in self._records() if self._is_alive(name) and not name.startswith("watch")]
-            if run_id.startswith(SIGNING):  # what came of it the last time is over
-                self._drop_finished((State.IDLE,) if active else (State.DONE, State.IDLE), keep_cards=_WITH_CARD)
-            elif not active and run_id.startswith(FINISHING):
-                self._drop_finished(tuple(State), keep_cards=_WITH_CARD, but=CONFIGURATION)
-            elif not active and not run_id.startswith("watch"):
-                self._drop_finished(tuple(State))
+            self._remove_temporary_files()
+            records, alive = self._records(), self._alive()
+            for each in records:
+                if each != run_id and is_disposable(each, records, alive):
+                    self._remove(each)
             fd = locks.acquire(self._directory / f"{run_id}.lock", mode=0o644)
             if fd is None:
                 raise UsageError(f"Another {run_id} is running already.")
-            return fd
+            serial = 1 + max((each.serial for each in records.values()), default=0)
+            is_alone = all(records[each].kind is RunKind.WATCH for each in alive if each in records)
+            begun = replace(record, serial=serial, began_alone=is_alone)
+            self._write_record(run_id, begun)
+            return begun, fd
 
-    def _clear_left_overs(self) -> None:
-        """Remove what a crash left half written: who writes here holds the lock."""
-        for left in self._directory.glob(".*.tmp"):
-            with suppress(OSError):  # what cannot be removed is in nobody's way
-                left.unlink(missing_ok=True)
-
-    def retire(self, run_id: str, fd: int) -> None:
-        """Release a run's sign of life; its record stays, unless it only ever waited. It may raise OSError."""
+    def retire(self, run_id: str, lock: int) -> None:
+        """End a run. Its record stays, unless it has nothing to say. Raises OSError."""
         try:
             with self._locked():
                 record = self._read(run_id)
@@ -75,61 +77,98 @@ class Board:
                     (self._directory / f"{run_id}.json").unlink(missing_ok=True)
                 (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
         finally:
-            os.close(fd)
+            os.close(lock)
 
-    def post(self, run_id: str, status: Status) -> None:
-        """Write a run's record, then the merge, not sooner than half a second after the last one."""
-        record = json.dumps(asdict(status))
+    def write(self, run_id: str, record: RunRecord) -> None:
+        """Write a run's record, then the status, not sooner than half a second after the last time. Raises OSError."""
         while True:
             with self._locked():
-                durable.write_lightly(self._directory / f"{run_id}.json", record, by_way_of=self._directory)
+                self._write_record(run_id, record)
                 wait = self._seconds_to_wait()
                 if wait <= 0:
-                    whole = json.dumps(merged(self._spoken()), indent=1) + "\n"
-                    durable.write_lightly(self._path, whole, by_way_of=self._directory)
+                    self._write_status()
                     return
             time.sleep(wait)
 
-    def amend(self, run_id: str, change: Callable[[dict[str, Any]], dict[str, Any] | None]) -> None:
-        """Change the last word of a run that has ended, or remove it; a run that lives speaks for itself."""
+    def refresh(self) -> dict[str, Any]:
+        """Compose the status anew and write it if it has changed; return it. Raises OSError."""
         with self._locked():
-            file = self._directory / f"{run_id}.json"
-            record = self._read(run_id)
-            if record is None or self._is_alive(run_id):
-                return
-            changed = change(self._spoken_for(run_id, record))
-            if changed is None:
-                file.unlink()
-            else:
-                durable.write_lightly(file, json.dumps(changed), by_way_of=self._directory)
+            return self._write_status() if self._seconds_to_wait() <= 0 else self._composed()
 
-    def forget(self, run_id: str) -> None:
-        """Remove the record of a run that has ended, if there is one. It may raise OSError."""
-        if (self._directory / f"{run_id}.json").exists():
-            self.amend(run_id, lambda _: None)
-
-    def is_over(self, run_id: str) -> bool:
-        """Tell whether the process of a run has ended, with a last word or without."""
+    def remove(self, run_id: str) -> None:
+        """Remove the record of a run that has ended, if there is one. Raises OSError."""
         with self._locked():
-            return not self._is_alive(run_id)
+            if run_id not in self._alive():
+                self._remove(run_id)
 
-    def card_of(self, session_id: str) -> CardStatus | None:
-        """Return the card that a session came from, where the last run of it left it safe in its reader."""
-        told = [each for each in self.records().values() if each["card"]["state"] != CardState.NONE]
-        last = max(told, key=lambda each: each["updated_at"], default=None)
-        if last is None or last["session_id"] != session_id or last["card"]["state"] != CardState.SAFE:
-            return None  # or another card was spoken of since
-        known = {field.name for field in fields(CardStatus)}
-        return CardStatus(**{name: value for name, value in last["card"].items() if name in known})
+    def live_runs(self) -> frozenset[str]:
+        """Return the ids of the runs whose process lives."""
+        with self._locked_if_allowed():
+            return self._alive()
 
-    def speaks_of(self, device: str | None) -> bool:
-        """Tell whether any record is about the card in a device."""
-        return any(record["card"]["device"] == device for record in self.records().values())
+    def views(self) -> dict[str, RunRecord]:
+        """Return every run's record as it is to be read now, by its id."""
+        with self._locked_if_allowed():
+            records = self._records()
+            return run_views(records, self._facts(records))
 
-    def clear_finished(self, states: tuple[State, ...], *, keep_inserted: bool = False) -> None:
-        """Remove the records of runs that have ended in one of these states; not of a card that waits in its reader."""
-        with self._locked():
-            self._drop_finished(states, keep_cards=(CardState.SAFE,) if keep_inserted else ())
+    def current(self) -> dict[str, Any]:
+        """Return the status as it is now, whatever the file says; the file's where there are no records."""
+        if not self._directory.is_dir():
+            return read(self._path)
+        with self._locked_if_allowed():
+            return self._composed()
+
+    def _composed(self) -> dict[str, Any]:
+        records = self._records()
+        return compose(records, self._facts(records))
+
+    def _write_status(self) -> dict[str, Any]:
+        """Write the status if anything but its time has changed; a change that no run made is as new as its finding."""
+        status, before = self._composed(), read(self._path)
+        if status | {"updated_at": ""} == before | {"updated_at": ""} and self._path.exists():
+            if status["updated_at"] <= before["updated_at"]:
+                return before
+        elif status["updated_at"] <= before["updated_at"]:
+            status["updated_at"] = rfc3339(datetime.now(UTC), timespec="microseconds")
+        durable.write_lightly(self._path, json.dumps(status, indent=1) + "\n", by_way_of=self._directory)
+        return status
+
+    def _facts(self, records: Mapping[str, RunRecord]) -> Facts:
+        return replace(self._look_up(records), alive=self._alive())
+
+    def _alive(self) -> frozenset[str]:
+        return frozenset(file.stem for file in self._directory.glob("[!.]*.lock") if self._is_held(file))
+
+    @staticmethod
+    def _is_held(lock: Path) -> bool:
+        try:
+            return locks.is_held(lock)
+        except FileNotFoundError:
+            return False
+
+    def _records(self) -> dict[str, RunRecord]:
+        ids = sorted(file.stem for file in self._directory.glob("[!.]*.json"))
+        return {run_id: record for run_id in ids if (record := self._read(run_id))}
+
+    def _read(self, run_id: str) -> RunRecord | None:
+        try:
+            return from_json((self._directory / f"{run_id}.json").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def _write_record(self, run_id: str, record: RunRecord) -> None:
+        durable.write_lightly(self._directory / f"{run_id}.json", to_json(record), by_way_of=self._directory)
+
+    def _remove(self, run_id: str) -> None:
+        for suffix in ("json", "lock"):
+            (self._directory / f"{run_id}.{suffix}").unlink(missing_ok=True)
+
+    def _remove_temporary_files(self) -> None:
+        """Remove what a crash left half written: whoever writes here holds the lock."""
+        for left in self._directory.glob(".*.tmp"):
+            with suppress(OSError):  # what cannot be removed does no harm
+                left.unlink(missing_ok=True)
 
     def _seconds_to_wait(self) -> float:
         try:
@@ -138,91 +177,15 @@ class Board:
             return 0.0
         return INTERVAL_SECONDS - age if 0 <= age < INTERVAL_SECONDS else 0.0
 
-    def _records(self) -> list[str]:
-        return sorted(file.stem for file in self._directory.glob("*.json"))
-
-    def _read(self, run_id: str) -> dict[str, Any] | None:
-        try:
-            record = json.loads((self._directory / f"{run_id}.json").read_text())
-        except (OSError, ValueError, RecursionError):
-            return None
-        return _completed(record) if _makes_sense(record) else None
-
-    def _is_alive(self, run_id: str) -> bool:
-        try:
-            return locks.is_held(self._directory / f"{run_id}.lock")
-        except FileNotFoundError:
-            return False
-
-    def _drop_finished(
-        self, states: tuple[State, ...], *, keep_cards: tuple[CardState, ...] = (), but: str = ""
-    ) -> None:
-        for run_id in self._records():
-            record = self._read(run_id)
-            if run_id == but:
-                continue
-            if record and record["state"] == State.DONE and record["card"]["state"] in keep_cards:
-                continue
-            if not self._is_alive(run_id) and (record is None or record["state"] in states):
-                (self._directory / f"{run_id}.json").unlink(missing_ok=True)
-                (self._directory / f"{run_id}.lock").unlink(missing_ok=True)
-
-    def records(self) -> dict[str, dict[str, Any]]:
-        """Return every run's record by its id; one that died since it last wrote is known to have."""
-        with self._locked_if_allowed():
-            return self._spoken()
-
-    def seen(self) -> dict[str, Any]:
-        """Return the record of all runs as it should be read, by whoever only looks on."""
-        return merged(self.records())
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        with locks.held(self._directory / ".lock", mode=0o644):
+            yield
 
     @contextmanager
     def _locked_if_allowed(self) -> Iterator[None]:
-        """Lock where we may, and there is a board: whoever registers or writes must not meet our test of a lock."""
+        """Lock where we may and the directory is there: a run that registers must not meet our test of its lock."""
         with ExitStack() as stack:
             with suppress(PermissionError, FileNotFoundError):
                 stack.enter_context(self._locked())
             yield
-
-    def _spoken(self) -> dict[str, dict[str, Any]]:
-        return {
-            run_id: self._spoken_for(run_id, record) for run_id in self._records() if (record := self._read(run_id))
-        }
-
-    def _spoken_for(self, run_id: str, record: dict[str, Any]) -> dict[str, Any]:
-        has_ended = not (self._directory / f"{run_id}.lock").exists()
-        if (
-            record["state"] in (*_FINAL, State.IDLE)
-            or (has_ended and record["state"] == State.WAITING)
-            or self._is_alive(run_id)
-        ):
-            return record
-        return record | {
-            "state": State.INTERRUPTED,
-            "message": INTERRUPTED_MESSAGE,
-        }
-
-
-def _makes_sense(record: Any) -> bool:
-    return (
-        isinstance(record, dict)
-        and record.get("state") in list(State)
-        and isinstance(record.get("updated_at"), str)
-        and isinstance(record.get("card"), dict)
-        and isinstance(record.get("message", ""), str)
-        and isinstance(record.get("error"), dict | None)
-    )
-
-
-def _completed(record: dict[str, Any]) -> dict[str, Any]:
-    """Return a record with every field: another version of the program may have written it."""
-    whole = asdict(Status()) | record
-    whole["card"] = asdict(CardStatus()) | record["card"]
-    if record.get("error") is not None:
-        whole["error"] = {"code": EX_BUG, "message": "", "hint": ""} | record["error"]
-    return whole
-
-
-def current(path: Path) -> dict[str, Any]:
-    """Return the status as it is now: a run that died since it last wrote is known to have."""
-    return Board(path).seen() if (path.parent / "status.d").is_dir() else read(path)

@@ -11,7 +11,7 @@ from ghostroll.appliance import boot_config
 from ghostroll.base.config import Effective, Settings
 from ghostroll.commands import watch
 from ghostroll.doctor import configuration
-from ghostroll.status import run_records
+from ghostroll.status.run_records import RunRecords
 
 
 @pytest.mark.parametrize("content", [None, b"", b"\n", b"\xff\xfe"])
@@ -60,7 +60,7 @@ def test_it_is_on_the_status_when_the_steady_loop_starts(
     assert "ghostroll.toml.refused" in seen["error"]["hint"]
     (tmp_path / "ghostroll.toml.refused").unlink()
     watch.main(None, Effective(settings, {}, tmp_path / "ghostroll.toml"))  # type: ignore[arg-type]
-    assert run_records.current(settings.status_path)["state"] == "idle"
+    assert RunRecords(settings.status_path).current()["state"] == "idle"
 
 
 def test_the_doctor_says_so_too(store_settings: Callable[..., Settings], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from ghostroll.appliance.helper_requests import HelperRequests, MountedCard
 from ghostroll.base.errors import CardEjected, UsageError
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 
 @pytest.fixture

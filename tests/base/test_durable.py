@@ -182,7 +182,7 @@ OVERLAY = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from mounts import NotPossible, own_mounts, run
+from tests.support.mounts import NotPossible, own_mounts, run
 from ghostroll.base import durable
 place = Path(sys.argv[2])
 try:
@@ -209,7 +209,7 @@ def test_a_system_whose_changes_are_kept_in_memory_is_told_from_a_disk(tmp_path:
     """As of a Raspberry Pi whose "overlay file system" is switched on: all that is saved there is gone at its end."""
     if filesystem_of(tmp_path) in ("tmpfs", "ramfs", "overlayfs"):
         pytest.skip("the tests' own disk is none")
-    faults = Path(__file__).parents[1] / "faults"
+    faults = Path(__file__).parents[2]
     ended = subprocess.run(
         [sys.executable, "-c", OVERLAY, faults, tmp_path], check=False, capture_output=True, text=True
     )

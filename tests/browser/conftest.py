@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
-from visits import Visitor
+
+from tests.browser.visits import Visitor
 
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",

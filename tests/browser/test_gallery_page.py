@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page as Tab
 from playwright.sync_api import expect
-from sample_photos import make_photo
-from visits import DESKTOP, PHONE, Visit, Visitor
 
 from ghostroll.gallery.page import LOCAL_IMAGE_SOURCE, Companion, LocalLinks, Page, Photo, build_page
+from tests.browser.sample_photos import make_photo
+from tests.browser.visits import DESKTOP, PHONE, Visit, Visitor
 
 SIZES = [(1200, 800), (800, 1200), (1200, 800), (1000, 1000), (1600, 500), (1200, 800), (1200, 675)]
 HOSTILE_NAMES = [

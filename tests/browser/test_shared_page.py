@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import pytest
 from PIL import Image
 from playwright.sync_api import expect
-from sample_photos import draw
-from visits import PHONE, Visit, Visitor
 
 from ghostroll.embedded.seaweedfs import free_ports
+from tests.browser.sample_photos import draw
+from tests.browser.visits import PHONE, Visit, Visitor
 
 GHOSTROLL = Path(sys.executable).with_name("ghostroll")
 PLAIN = ["IMG_0001.JPG", "IMG_0002.JPG", "IMG_0003.JPG", "IMG_0004.PNG", "IMG_0005.JPG"]

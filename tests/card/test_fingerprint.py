@@ -15,7 +15,7 @@ from ghostroll.card.media import CardFile
 from ghostroll.card.volume import Volume
 
 if TYPE_CHECKING:
-    from conftest import CardBuilder
+    from tests.support.bench import CardBuilder
 
 KIB = 1024
 BLOCK = os.urandom(300 * KIB)

@@ -13,8 +13,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
-from pixels import RECIPE
-from strange import NAME_BYTES_MOST, crowds, examples, fresh_directory, names, paths, write_files
 
 from ghostroll.base.errors import FileFailed
 from ghostroll.base.log import printable
@@ -28,6 +26,8 @@ from ghostroll.catalog.models import Derivative, Original, RenderState, Shot
 from ghostroll.derivatives import Rendered, Task, render
 from ghostroll.gallery import publish
 from ghostroll.ingest.names import derivative_names, fitting_path, numbered, picture_sources
+from tests.support.damage import NAME_BYTES_MOST, crowds, examples, fresh_directory, names, paths, write_files
+from tests.support.photos import RECIPE
 
 # Amazon S3 user guide, "Creating object key names".
 KEY_BYTES_MOST = 1024

@@ -18,7 +18,7 @@ from ghostroll.card.scan import scan
 from ghostroll.card.volume import find_volume, presence, volume_of_device
 
 if TYPE_CHECKING:
-    from conftest import CardBuilder
+    from tests.support.bench import CardBuilder
 
 LONG_AGO = 946_684_800 * 10**9
 AWKWARD = [

@@ -220,7 +220,7 @@ FULL_FROM_THE_START = """
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from mounts import NotPossible, own_mounts, run
+from tests.support.mounts import NotPossible, own_mounts, run
 from ghostroll.catalog import Catalog
 from ghostroll.base.errors import GhostrollError
 place = Path(sys.argv[2])
@@ -246,7 +246,7 @@ except GhostrollError as error:
 
 @pytest.mark.parametrize("catalog_is", ["there", "to be made"])
 def test_a_disk_without_room_for_the_catalog_is_called_full_and_not_broken(tmp_path: Path, catalog_is: str) -> None:
-    faults = Path(__file__).parents[1] / "faults"
+    faults = Path(__file__).parents[2]
     arguments = [sys.executable, "-c", FULL_FROM_THE_START, faults, tmp_path, catalog_is]
     ended = subprocess.run(arguments, check=False, capture_output=True, text=True)
     if ended.returncode == 5:

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from helpers import (
+
+from ghostroll.embedded.seaweedfs import free_ports
+from tests.support.appliance import (
     GHOSTROLL,
     Appliance,
     Ended,
@@ -32,10 +34,8 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.embedded.seaweedfs import free_ports
-
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 
 @pytest.fixture

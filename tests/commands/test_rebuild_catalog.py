@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import (
+
+from tests.support.appliance import (
     Appliance,
     connected,
     get,
@@ -28,7 +29,7 @@ from helpers import (
 )
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 PHOTOS = 3
 TABLES = ("sessions", "originals", "derivatives", "ingested_files", "card_files", "uploads", "failures")

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import pytest
-from helpers import (
+
+from ghostroll.embedded.seaweedfs import free_ports
+from tests.support.appliance import (
     Appliance,
     connected,
     family,
@@ -29,10 +31,8 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.embedded.seaweedfs import free_ports
-
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 PHOTOS = 14
 VIDEO_BYTES = 40 << 20

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
-from helpers import (
+from PIL import Image
+
+from tests.support.appliance import (
     Appliance,
     captured_at,
     characters_read,
@@ -30,10 +32,9 @@ from helpers import (
     sha256,
     tree,
 )
-from PIL import Image
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 PHOTOS = {
     "DCIM/100CANON/IMG_0001.JPG": (3000, 2000, 1),

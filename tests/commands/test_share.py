@@ -12,14 +12,25 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import zxingcpp
-from helpers import Appliance, Ended, connected, get, links, make_card, objects, terminated, tree, wait_until
 from PIL import Image
-from test_wrong_clock import LIBRARIES, signed_at, wrong_by
 
 from ghostroll.embedded.seaweedfs import free_ports
+from tests.pipeline.test_wrong_clock import LIBRARIES, signed_at, wrong_by
+from tests.support.appliance import (
+    Appliance,
+    Ended,
+    connected,
+    get,
+    links,
+    make_card,
+    objects,
+    terminated,
+    tree,
+    wait_until,
+)
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 PHOTOS = 3
 

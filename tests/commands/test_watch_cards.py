@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import (
+
+from ghostroll.embedded.seaweedfs import free_ports
+from ghostroll.embedded.tcp_forward import TcpForwarder
+from tests.support.appliance import (
     Appliance,
     connected,
     get,
@@ -25,11 +28,8 @@ from helpers import (
     wait_until,
 )
 
-from ghostroll.embedded.seaweedfs import free_ports
-from ghostroll.embedded.tcp_forward import TcpForwarder
-
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 WAITING = "Waiting for SD card…"
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageOps
-from pixels import exiftool, needs_exiftool
 
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.card.scan import scan
 from ghostroll.card.volume import find_volume
 from ghostroll.demo.sample_card import write_sample_card
 from ghostroll.demo.scenery import SCENES, photo_like
+from tests.support.photos import exiftool, needs_exiftool
 
 SMALL = (240, 160)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, ImageCms
-from pixels import PHOTOS, centres, far_apart, needs_exiftool, needs_photos, patches, rendered, set_tags
 
 from ghostroll.derivatives import colour
+from tests.support.photos import PHOTOS, centres, far_apart, needs_exiftool, needs_photos, patches, rendered, set_tags
 
 COLOURS = [(200, 100, 50), (60, 160, 90), (120, 120, 200), (128, 128, 128), (250, 240, 230), (20, 20, 40)]
 # To CIE XYZ: Adobe RGB (1998), 4.3.5.3 (relative to D65); Display P3, SMPTE EG 432-1 with D65; ProPhoto,

@@ -6,12 +6,22 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from pixels import PHOTOS, RECIPE, exiftool, needs_exiftool, needs_photos, patches, rendered, set_tags, task_for
 
 from ghostroll.base.errors import FileFailed
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.card.media import kind_of
 from ghostroll.derivatives import Recipe, render
+from tests.support.photos import (
+    PHOTOS,
+    RECIPE,
+    exiftool,
+    needs_exiftool,
+    needs_photos,
+    patches,
+    rendered,
+    set_tags,
+    task_for,
+)
 
 MANIFEST: list[dict[str, Any]] = json.loads((PHOTOS / "manifest.json").read_text()) if PHOTOS.is_dir() else []
 PICTURES = [entry for entry in MANIFEST if kind_of(entry["path"]) is not MediaKind.VIDEO]

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
-from pixels import PHOTOS, exiftool, needs_exiftool, needs_photos, patches, set_tags
 
 from ghostroll.derivatives import exif
+from tests.support.photos import PHOTOS, exiftool, needs_exiftool, needs_photos, patches, set_tags
 
 
 def tagged(path: Path, *assignments: str) -> exif.Shot:

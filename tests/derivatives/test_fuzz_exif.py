@@ -14,10 +14,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import ExifTags, Image
-from pixels import PHOTOS, needs_exiftool
-from strange import Damage, damaged, damages, examples, fresh_directory
 
 from ghostroll.derivatives import exif, jpegs
+from tests.support.damage import Damage, damaged, damages, examples, fresh_directory
+from tests.support.photos import PHOTOS, needs_exiftool
 
 # As in a worker, where nobody reads what a library warns of.
 pytestmark = pytest.mark.filterwarnings("ignore")

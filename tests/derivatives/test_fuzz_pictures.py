@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
-from pixels import PHOTOS, task_for
-from strange import Damage, damaged, damages, examples, fresh_directory
 
 from ghostroll.base.errors import FileFailed
 from ghostroll.derivatives import Recipe, Rendered, render
 from ghostroll.derivatives.colour import adobe_rgb_profile
 from ghostroll.derivatives.workers import RenderPool
+from tests.support.damage import Damage, damaged, damages, examples, fresh_directory
+from tests.support.photos import PHOTOS, task_for
 
 # As in a worker, where nobody reads what a library warns of.
 pytestmark = pytest.mark.filterwarnings("ignore")

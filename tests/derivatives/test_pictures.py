@@ -3,11 +3,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from pixels import PHOTOS, needs_photos, rendered
 
 from ghostroll.base.errors import FileFailed
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.derivatives import pictures, rawfiles
+from tests.support.photos import PHOTOS, needs_photos, rendered
 
 END_OF_IMAGE = b"\xff\xd9"
 

@@ -12,19 +12,19 @@ from pathlib import Path
 
 import psutil
 import pytest
-from bad_renderers import DONE
-from pixels import PHOTOS, RECIPE, needs_photos, patches, task_for
 
 from ghostroll.base.errors import FileFailed
 from ghostroll.derivatives import Task
 from ghostroll.derivatives.workers import RenderPool, memory_limit_for, size_for
+from tests.derivatives.bad_renderers import DONE
+from tests.support.photos import PHOTOS, RECIPE, needs_photos, patches, task_for
 
 MIB = 1 << 20
 
 
 @pytest.fixture
 def pool() -> Iterator[RenderPool]:
-    with RenderPool(RECIPE, 2, timeout_seconds=2, renderer="bad_renderers:by_name") as pool:
+    with RenderPool(RECIPE, 2, timeout_seconds=2, renderer="tests.derivatives.bad_renderers:by_name") as pool:
         yield pool
 
 
@@ -103,7 +103,7 @@ def test_a_failing_disk_is_told_apart_from_a_bad_picture(pool: RenderPool, tmp_p
 
 
 def test_terminating_takes_no_time_whatever_the_workers_do(tmp_path: Path) -> None:
-    pool = RenderPool(RECIPE, 2, renderer="bad_renderers:by_name")
+    pool = RenderPool(RECIPE, 2, renderer="tests.derivatives.bad_renderers:by_name")
     futures = [pool.submit(task(f"hang-{index}", tmp_path)) for index in range(5)]
     wait_until(lambda: (tmp_path / "hang-0.s").exists() and (tmp_path / "hang-1.s").exists())
     start = time.monotonic()
@@ -117,7 +117,10 @@ def test_terminating_takes_no_time_whatever_the_workers_do(tmp_path: Path) -> No
 
 def test_an_exception_ends_the_pool_at_once(tmp_path: Path) -> None:
     start = time.monotonic()
-    with contextlib.suppress(KeyboardInterrupt), RenderPool(RECIPE, 1, renderer="bad_renderers:by_name") as pool:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        RenderPool(RECIPE, 1, renderer="tests.derivatives.bad_renderers:by_name") as pool,
+    ):
         pool.submit(task("hang", tmp_path))
         raise KeyboardInterrupt
     assert time.monotonic() - start < 2
@@ -126,13 +129,12 @@ def test_an_exception_ends_the_pool_at_once(tmp_path: Path) -> None:
 
 def test_workers_do_not_outlive_a_killed_run(tmp_path: Path) -> None:
     program = (
-        "import sys, time; sys.path[:0] = sys.argv[1:3]; from pathlib import Path\n"
-        "from test_workers import RECIPE, RenderPool, task\n"
-        "pool = RenderPool(RECIPE, 1, renderer='bad_renderers:by_name')\n"
-        "pool.submit(task('hang', Path(sys.argv[3]))); time.sleep(60)"
+        "import sys, time; sys.path.insert(0, sys.argv[1]); from pathlib import Path\n"
+        "from tests.derivatives.test_workers import RECIPE, RenderPool, task\n"
+        "pool = RenderPool(RECIPE, 1, renderer='tests.derivatives.bad_renderers:by_name')\n"
+        "pool.submit(task('hang', Path(sys.argv[2]))); time.sleep(60)"
     )
-    here = Path(__file__).parent
-    with subprocess.Popen([sys.executable, "-c", program, here, here.parents[1], tmp_path]) as run:
+    with subprocess.Popen([sys.executable, "-c", program, Path(__file__).parents[2], tmp_path]) as run:
         written = tmp_path / "hang.s"
         wait_until(lambda: written.exists() and written.read_text(), 20)
         worker = psutil.Process(int(written.read_text()))

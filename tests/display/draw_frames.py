@@ -7,13 +7,11 @@ import shutil
 import sys
 from pathlib import Path
 
-import phone
-import scans
-import scenes
 from PIL import Image
-from scenes import GOLDEN, GOLDEN_PANELS
 
 from ghostroll_display.models import MODELS
+from tests.display import phone, scans, scenes
+from tests.display.scenes import GOLDEN, GOLDEN_PANELS
 
 DOCS = Path(__file__).parents[2] / "docs"
 DOCS_PANELS = ("phatssd1608-black", "what-red", "spectra73")

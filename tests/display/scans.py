@@ -4,13 +4,12 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import phone
-import scenes
 from PIL import Image
 
 from ghostroll_display import codes, frame
 from ghostroll_display.models import MODELS, PanelModel
 from ghostroll_display.view import view
+from tests.display import phone, scenes
 
 # One of each size, in its richest palette.
 PANELS = (

@@ -3,12 +3,12 @@
 import io
 import sys
 
-from buses import Connections
 from gpiod.line import Value
 from PIL import Image
 
 from ghostroll_display import inky_drivers
 from ghostroll_display.models import MODELS
+from tests.display.buses import Connections
 
 if __name__ == "__main__":
     model = MODELS[sys.argv[2]]

@@ -11,9 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import phone
 import pytest
-import scenes
 from gpiozero.pins.mock import MockFactory, MockPin
 from PIL import Image
 
@@ -27,6 +25,7 @@ from ghostroll_display.button import Button, open_button
 from ghostroll_display.gestures import Gesture, Stage, Wish
 from ghostroll_display.models import MODELS, PanelModel
 from ghostroll_display.service import Display, follow
+from tests.display import phone, scenes
 
 LINE, LAMP = 5, 13
 DOWN = Gesture(Stage.DOWN)

@@ -1,7 +1,6 @@
 import math
 
 import pytest
-import scenes
 import zxingcpp
 from PIL import Image
 
@@ -10,6 +9,7 @@ from ghostroll_display import choice, codes, frame
 from ghostroll_display.codes import Code, LinkForm
 from ghostroll_display.models import MODELS, PanelModel
 from ghostroll_display.view import view
+from tests.display import scenes
 
 # A phone reads nothing smaller (GS1 General Specifications: 0.396 mm).
 LEAST_MM = 0.396

@@ -1,13 +1,11 @@
 import shutil
 from pathlib import Path
 
-import phone
 import pytest
-import scans
-import scenes
 
 from ghostroll_display import frame
 from ghostroll_display.models import MODELS
+from tests.display import phone, scans, scenes
 
 needs_zbar = pytest.mark.skipif(not shutil.which("zbarimg"), reason="zbarimg is not installed (zbar-tools)")
 WITH_CODE = ("insert_after_share", "shared", "shared_short", "nothing_new")

@@ -3,14 +3,13 @@ import sys
 from datetime import timedelta, timezone
 from typing import Any
 
-import phone
 import pytest
-import scenes
 from PIL import Image, ImageChops
-from scenes import GOLDEN, GOLDEN_PANELS
 
 from ghostroll_display import frame
 from ghostroll_display.models import MODELS, RGB, PanelModel, png_model
+from tests.display import phone, scenes
+from tests.display.scenes import GOLDEN, GOLDEN_PANELS
 
 LONG = "Everything that could go wrong went wrong in /a/very/long/path/without/any/space/in/it/whatever.jpg; " * 9
 HUGE = 10**12

@@ -5,7 +5,6 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from buses import BUSY_IS_HIGH, Connections, shown
 from gpiod.line import Value
 from inky.auto import auto
 from inky.eeprom import EPDType
@@ -14,6 +13,7 @@ from PIL import Image
 from ghostroll_display import inky_drivers
 from ghostroll_display.inky_drivers import DRIVERS
 from ghostroll_display.models import MODELS, PanelModel
+from tests.display.buses import BUSY_IS_HIGH, Connections, shown
 
 # A variant of the EEPROM, its colour, and the model that it is (inky/eeprom.py, DISPLAY_VARIANT).
 VARIANTS = {

@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import phone
 import pytest
-import scenes
 from PIL import Image
 
 from ghostroll_display import frame
 from ghostroll_display.models import MODELS, png_model
 from ghostroll_display.panel import PngPanel
+from tests.display import phone, scenes
 
 GHOSTROLL = Path(sys.executable).with_name("ghostroll")
 # The terminal's own sixteen colours that are used, and a dark ground.

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 import pytest
-from ledger import BEGIN, DOCUMENT, END, Ledger, Row, declared, table
+
+from tests.faults.ledger import BEGIN, DOCUMENT, END, Ledger, Row, declared, table
 
 
 def test_every_fault_that_is_made_has_its_row_and_no_row_is_without_a_test() -> None:

@@ -16,12 +16,22 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from helpers import Appliance, connected, get, make_appliance, make_card, objects, terminated, tree, wait_until
 
 from ghostroll.embedded.seaweedfs import free_ports
+from tests.support.appliance import (
+    Appliance,
+    connected,
+    get,
+    make_appliance,
+    make_card,
+    objects,
+    terminated,
+    tree,
+    wait_until,
+)
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 MARK = ".doctor-"
 FAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 from botocore.config import Config
-from linkserver import serving
 from PIL import Image
 
 from ghostroll.base import config
@@ -33,9 +32,10 @@ from ghostroll.doctor import cards, clock, configuration, disk, hardware, own_st
 from ghostroll.doctor.checks import checks
 from ghostroll.doctor.checkup import Check, gone_through
 from ghostroll.doctor.findings import Finding, Verdict, failed, ok, warning
+from tests.support.link_server import serving
 
 if TYPE_CHECKING:
-    from conftest import CardBuilder
+    from tests.support.bench import CardBuilder
 
 SettingsMaker = Callable[..., Settings]
 

@@ -30,7 +30,7 @@ from ghostroll.embedded.server import EmbeddedStore, may_start_unasked, serve
 from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
-    from conftest import Served, SettingsMaker
+    from tests.support.served import Served, SettingsMaker
 
 PICTURE = b"\xff\xd8 a picture that nobody else may see"
 SERVE_FOREVER = """\

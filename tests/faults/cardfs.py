@@ -15,7 +15,8 @@ import time
 from typing import Any
 
 import mfusepy
-from cards import Fault
+
+from tests.faults.cards import Fault
 
 _MNT_DETACH = 2  # umount2(2)
 _FACTS = ("st_mode", "st_nlink", "st_size", "st_uid", "st_gid", "st_ino")

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mounts import NotPossible, is_mounted, own_mounts, run
+from tests.support.mounts import NotPossible, is_mounted, own_mounts, run
 
 PROGRAM = Path(__file__).with_name("cardfs.py")
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 # They assert for the tests.
-pytest.register_assert_rewrite("outcome", "scene")
+pytest.register_assert_rewrite("tests.faults.outcome", "tests.faults.scene")
 
-from injection import Shim, build_shim  # noqa: E402
-from ledger import Ledger, header  # noqa: E402
-from scene import Scene, make_scene  # noqa: E402
+from tests.faults.injection import Shim, build_shim  # noqa: E402
+from tests.faults.ledger import Ledger, header  # noqa: E402
+from tests.faults.scene import Scene, make_scene  # noqa: E402
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

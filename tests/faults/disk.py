@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from mounts import NotPossible, own_mounts, run, unmount
+from tests.support.mounts import NotPossible, own_mounts, run, unmount
 
 # Big enough for mkfs.xfs, which refuses less than 300 MB; both are sparse files.
 _SHELF_BYTES = 4 << 30

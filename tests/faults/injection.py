@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers import Appliance
+
+from tests.support.appliance import Appliance
 
 SOURCE = Path(__file__).with_name("shim.c")
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers import Appliance, get, lasting, left_overs, links, objects
+from tests.support.appliance import Appliance, get, lasting, left_overs, links, objects
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 Row = tuple[Any, ...]
 

@@ -9,14 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from helpers import Appliance, connected, save_noise, save_photo
-from injection import Fault, Shim
-from outcome import Outcome, assert_saved_is_there, assert_whole, outcome
+from tests.faults.injection import Fault, Shim
+from tests.faults.outcome import Outcome, assert_saved_is_there, assert_whole, outcome
+from tests.support.appliance import Appliance, connected, save_noise, save_photo
 
 if TYPE_CHECKING:
-    from ledger import Ledger
-
-    from conftest import Served
+    from tests.faults.ledger import Ledger
+    from tests.support.served import Served
 
 _Point = TypeVar("_Point")
 # Points mostly wait, and the machine may be small.

@@ -9,14 +9,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
-from cards import Fault, inserted
-from helpers import Appliance, connected, get, left_overs, make_card, save_noise, save_photo, sha256, tree, wait_until
-from ledger import Ledger
-from mounts import NotPossible
-from outcome import assert_saved_is_there
+
+from tests.faults.cards import Fault, inserted
+from tests.faults.ledger import Ledger
+from tests.faults.outcome import assert_saved_is_there
+from tests.support.appliance import (
+    Appliance,
+    connected,
+    get,
+    left_overs,
+    make_card,
+    save_noise,
+    save_photo,
+    sha256,
+    tree,
+    wait_until,
+)
+from tests.support.mounts import NotPossible
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 FAULTS = (
     "card: a file cannot be read",

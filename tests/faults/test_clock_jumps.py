@@ -3,9 +3,10 @@
 from pathlib import Path
 
 import pytest
-from helpers import Appliance, make_card, tree, wait_until
-from ledger import Ledger
-from outcome import assert_saved_is_there
+
+from tests.faults.ledger import Ledger
+from tests.faults.outcome import assert_saved_is_there
+from tests.support.appliance import Appliance, make_card, tree, wait_until
 
 FAULTS = ("clock: wrong by decades", "clock: jumps while a card is read")
 HOW = "libfaketime"

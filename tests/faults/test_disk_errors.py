@@ -7,12 +7,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import Appliance, Ended
-from injection import Fault
-from scene import Scene, recorded, saved_is_there, spread, tally
+
+from tests.faults.injection import Fault
+from tests.faults.scene import Scene, recorded, saved_is_there, spread, tally
+from tests.support.appliance import Appliance, Ended
 
 if TYPE_CHECKING:
-    from ledger import Ledger
+    from tests.faults.ledger import Ledger
 
 FAULTS = (
     "no room on the disk, once",

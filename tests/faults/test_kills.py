@@ -7,12 +7,13 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import Appliance, terminated, wait_until
-from injection import Fault
-from scene import Scene, recorded, saved_is_there, spread, tally
+
+from tests.faults.injection import Fault
+from tests.faults.scene import Scene, recorded, saved_is_there, spread, tally
+from tests.support.appliance import Appliance, terminated, wait_until
 
 if TYPE_CHECKING:
-    from ledger import Ledger
+    from tests.faults.ledger import Ledger
 
 FAULTS = (
     "`kill -9` of a run",

@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import GHOSTROLL, Appliance, connected, get, objects, save_photo, tree
-from ledger import Ledger
 
-from bench.meter import measure
+from tests.bench.meter import measure
+from tests.faults.ledger import Ledger
+from tests.support.appliance import GHOSTROLL, Appliance, connected, get, objects, save_photo, tree
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 FAULTS = ("load: many small pictures", "load: many pictures of 24 megapixels")
 HOW = "the memory of all processes of a run is sampled (PSS), and compared with that of a smaller card"

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers import Appliance, Ended, connected, get, links, save_noise, wait_until
-from outcome import Outcome, assert_saved_is_there, assert_whole, outcome
 from PIL import Image
-from road import (
+
+from ghostroll.embedded.server import EmbeddedStore, serve
+from tests.faults.outcome import Outcome, assert_saved_is_there, assert_whole, outcome
+from tests.support.appliance import Appliance, Ended, connected, get, links, save_noise, wait_until
+from tests.support.road import (
     HTML,
     LOGIN_PAGE,
     THROUGH,
@@ -31,12 +33,9 @@ from road import (
     s3_error,
 )
 
-from ghostroll.embedded.server import EmbeddedStore, serve
-
 if TYPE_CHECKING:
-    from ledger import Ledger
-
-    from conftest import Served, SettingsMaker
+    from tests.faults.ledger import Ledger
+    from tests.support.served import Served, SettingsMaker
 
 FAULTS = (
     "connections are refused",

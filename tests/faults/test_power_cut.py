@@ -14,15 +14,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from disk import HARSH, USUAL, Shelf, mounted, shelf
-from helpers import Appliance, connected, make_card, objects, save_noise, save_photo, wait_until
-from ledger import Ledger
-from mounts import NotPossible, run
-from outcome import Outcome, assert_whole, outcome
-from scene import saved_is_there
+
+from tests.faults.disk import HARSH, USUAL, Shelf, mounted, shelf
+from tests.faults.ledger import Ledger
+from tests.faults.outcome import Outcome, assert_whole, outcome
+from tests.faults.scene import saved_is_there
+from tests.support.appliance import Appliance, connected, make_card, objects, save_noise, save_photo, wait_until
+from tests.support.mounts import NotPossible, run
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 FAULTS = ("power cut", "power cut, and another while the next run makes up for it")
 HOW = "the image of an ext4 disk is copied atomically at a random moment and mounted in its place"

@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from injection import Fault, Shim
-from scene import Scene
+
+from tests.faults.injection import Fault, Shim
+from tests.faults.scene import Scene
 
 WRITES_THREE_FILES = """
 import os, sys

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import Appliance, left_overs, tree, wait_until
-from scene import DONE, Scene, recorded, saved_is_there, tally
 
 from ghostroll.embedded.seaweedfs import free_ports
+from tests.faults.scene import DONE, Scene, recorded, saved_is_there, tally
+from tests.support.appliance import Appliance, left_overs, tree, wait_until
 
 if TYPE_CHECKING:
-    from ledger import Ledger
+    from tests.faults.ledger import Ledger
 
 FAULTS = (
     "SIGTERM (the machine shuts down)",
@@ -23,7 +23,7 @@ FAULTS = (
 )
 NUMBERS = (signal.SIGTERM, signal.SIGINT, signal.SIGTERM)
 # Two seconds are promised. A machine that is busy with other tests may take longer: how long it took stands in the
-# table, which tests/unit/test_faults_table.py holds to the promise.
+# table, which tests/docs/test_faults_table.py holds to the promise.
 HANGS_AFTER_SECONDS = 60.0
 
 pytestmark = pytest.mark.timeout(3600)

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strange import crowds, examples
 
 from ghostroll.base.log import printable
 from ghostroll.base.session_paths import Session
 from ghostroll.gallery.page import LOCAL_IMAGE_SOURCE, Companion, Links, LocalLinks, Page, Photo, StoreLinks, build_page
+from tests.support.damage import crowds, examples
 
 SESSION = Session("shoot-2026-11-22_184100_000000", Path("/nowhere"), "sessions/")
 SIGNATURE = "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Expires=604800&X-Amz-Signature=" + "0" * 64

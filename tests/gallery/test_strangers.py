@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
-from helpers import Appliance, connected, get, links, make_card, objects, save_photo
 
 from ghostroll.base.errors import StoreUnreachable
 from ghostroll.store.s3 import Store
+from tests.support.appliance import Appliance, connected, get, links, make_card, objects, save_photo
 
 if TYPE_CHECKING:
-    from conftest import Served, SettingsMaker
+    from tests.support.served import Served, SettingsMaker
 
 WRITING = ("PUT", "POST", "DELETE")
 REFUSED = (400, 403, 405)

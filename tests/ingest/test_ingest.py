@@ -25,7 +25,7 @@ from ghostroll.status.model import Bytes, Status
 from ghostroll.status.recorder import StatusRecord
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 MIB = 1 << 20
 LONG_AGO = 946_684_800 * 10**9
@@ -41,6 +41,7 @@ from ghostroll.ingest.stage import Ingest
 from ghostroll.ingest.plan import make_plan
 from ghostroll.base.session_paths import Session
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind
 card, base, db, status = map(Path, sys.argv[1:5])
 volume = find_volume(card)
 session = Session("s", base, "")
@@ -49,7 +50,7 @@ failed = []
 ended = "done"
 catalog = Catalog(db)
 catalog.create_session("s", card_id=volume.card_id, card_label="card")
-record = StatusRecord(status, "run-s", status.parent)
+record = StatusRecord(status, RunKind.CARD, status.parent)
 ingest = Ingest(volume, session, catalog, record, lambda *what: failed.append(what), threading.Event())
 print("begun", flush=True)
 try:

@@ -15,7 +15,7 @@ from ghostroll.ingest.names import derivative_names, picture_sources
 from ghostroll.ingest.plan import Plan, PlannedFile, changed_files, make_plan, read_again
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 BIG = bytes(range(256)) * 2048  # half a megabyte: head, tail, and a middle that no sample sees
 

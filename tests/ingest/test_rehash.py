@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from ghostroll.ingest.plan import make_plan
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 
 def save_anew(bench: "Bench") -> None:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from helpers import save_photo, sha256, tree
-from machine import Machine
+from tests.machine.machine import Machine
+from tests.support.appliance import save_photo, sha256, tree
 
 SECTOR_BYTES = 512
 CARD_BYTES = 256 * 1024 * 1024

@@ -6,16 +6,15 @@ import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import cardimages
-import machineimage
 import pytest
-from cardimages import Card, CardMaker, Shape
-from installed import Installed
-from installing import configure_anew, install, prepare, pretend_board
-from machine import Machine, SavedState, booted
-from road import Road
 
 from ghostroll.store.endpoint import StoreEndpoint
+from tests.machine import cardimages, machineimage
+from tests.machine.cardimages import Card, CardMaker, Shape
+from tests.machine.installed import Installed
+from tests.machine.installing import configure_anew, install, prepare, pretend_board
+from tests.machine.machine import Machine, SavedState, booted
+from tests.support.road import Road
 
 # For work on these tests: the installed machine is kept in this directory, and the next run goes on from it.
 KEPT = Path(os.environ["GHOSTROLL_VM_INSTALLED"]) if "GHOSTROLL_VM_INSTALLED" in os.environ else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from machineimage import Image
+from tests.machine.machineimage import Image
 
 MEMORY_MIB = 512  # a Pi Zero 2 W's
 CORES = 2

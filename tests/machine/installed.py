@@ -12,14 +12,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import zxingcpp
-from helpers import get, links
-from machine import Machine
 from PIL import Image
-from road import Road
-from shell import FailedError
+
+from tests.machine.machine import Machine
+from tests.machine.shell import FailedError
+from tests.support.appliance import get, links
+from tests.support.road import Road
 
 if TYPE_CHECKING:
-    from cardimages import Card
+    from tests.machine.cardimages import Card
 
 SESSIONS = "/var/lib/ghostroll/sessions"
 # A run on two emulated cores that others use as well: Python alone takes seconds to start.

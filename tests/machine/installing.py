@@ -3,9 +3,8 @@
 import re
 from pathlib import Path
 
-from machine import INSTALLATION_SECONDS, Machine
-
 from ghostroll.store.endpoint import StoreEndpoint
+from tests.machine.machine import INSTALLATION_SECONDS, Machine
 
 BOOT = "/boot/firmware"
 

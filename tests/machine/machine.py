@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import emulator
-from emulator import PowerOn
-from machineimage import Image
-from qmp import Qmp, RefusedError
-from shell import PATIENCE_SECONDS, Shell
-from usbports import Reader, Stick, UsbPorts
+from tests.machine import emulator
+from tests.machine.emulator import PowerOn
+from tests.machine.machineimage import Image
+from tests.machine.qmp import Qmp, RefusedError
+from tests.machine.shell import PATIENCE_SECONDS, Shell
+from tests.machine.usbports import Reader, Stick, UsbPorts
 
 if TYPE_CHECKING:
     import subprocess

@@ -3,9 +3,9 @@
 import time
 from contextlib import suppress
 
-from cardimages import CardMaker
-from installed import PATIENCE_SECONDS, Installed
-from shell import FailedError
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import PATIENCE_SECONDS, Installed
+from tests.machine.shell import FailedError
 
 BUTTON_LINE = 5  # the setting's default
 

@@ -3,8 +3,9 @@
 import shlex
 
 import pytest
-from cardimages import CardMaker
-from installed import Installed
+
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 UNITS = (
     "ghostroll.service",

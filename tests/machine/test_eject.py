@@ -1,8 +1,9 @@
 """The owner wants the card: by command, by button, at any time."""
 
 import pytest
-from cardimages import CardMaker
-from installed import Installed
+
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 BUTTON_LINE = 5  # the setting's default
 SLOW = 150_000

@@ -5,8 +5,9 @@ import shlex
 import time
 
 import pytest
-from cardimages import CardMaker
-from installed import Installed
+
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 RUN = "ghostroll@*.service"
 # Refused while anything else holds the device, such as a mount (open(2), O_EXCL).

@@ -4,9 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from cardimages import CardMaker
-from installed import SESSIONS, Installed
-from installing import (
+
+from ghostroll.store.endpoint import StoreEndpoint
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import SESSIONS, Installed
+from tests.machine.installing import (
     BOOT,
     IMAGER,
     IMAGER_SCRIPT,
@@ -17,9 +19,7 @@ from installing import (
     prepare,
     unpack,
 )
-from machine import INSTALLATION_SECONDS
-
-from ghostroll.store.endpoint import StoreEndpoint
+from tests.machine.machine import INSTALLATION_SECONDS
 
 LONG_RUNNING = ("ghostroll.service", "ghostroll-display.service", "ghostroll-eject.path", "ghostroll-link.socket")
 README = Path(__file__).parents[2] / "README.md"

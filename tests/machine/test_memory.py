@@ -1,8 +1,9 @@
 """A machine that is short of memory: the kernel kills what it likes, and the run goes on."""
 
 import pytest
-from cardimages import CardMaker
-from installed import Installed
+
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 # Those that have offered themselves already (proc_pid_oom_score_adj(5)): the first thing that they do.
 WORKERS = """

@@ -5,8 +5,9 @@ import time
 from collections.abc import Callable
 
 import pytest
-from cardimages import CardMaker
-from installed import Installed
+
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 # Seconds after the insertion: at random, but one early, one late, and so on between them.
 PULL_THE_PLUG_AFTER = [random.Random(fifth).uniform(2 + 9 * fifth, 11 + 9 * fifth) for fifth in range(5)]

@@ -2,8 +2,8 @@
 
 import shlex
 
-from cardimages import CardMaker
-from installed import Installed
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 # From inside: no guest's phone is in this network. The address is the one that a phone would use.
 OPEN = """

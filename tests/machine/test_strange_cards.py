@@ -3,15 +3,14 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import cardimages
-from cardimages import CardMaker, Shape, draw_photos
-from installed import Installed
-from machine import Machine
-
 from ghostroll_display.frame import draw
 from ghostroll_display.models import png_model
 from ghostroll_display.screens import screen
 from ghostroll_display.view import view
+from tests.machine import cardimages
+from tests.machine.cardimages import CardMaker, Shape, draw_photos
+from tests.machine.installed import Installed
+from tests.machine.machine import Machine
 
 NOW = datetime.now(UTC)  # of no consequence for a screen without times
 

@@ -1,8 +1,9 @@
 """Cards that are pulled, torn out and swapped while they are read."""
 
 import pytest
-from cardimages import CardMaker
-from installed import Installed
+
+from tests.machine.cardimages import CardMaker
+from tests.machine.installed import Installed
 
 SLOW = 150_000  # bytes a second: a card of some megabytes takes half a minute
 

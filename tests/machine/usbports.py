@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from emulator import SLOTS
-from qmp import Qmp, RefusedError
+from tests.machine.emulator import SLOTS
+from tests.machine.qmp import Qmp, RefusedError
 
 
 @dataclass

@@ -20,7 +20,7 @@ from ghostroll.pipeline.run import Run
 from ghostroll.status.model import CardState, CardStatus
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 
 def no_store() -> NoReturn:

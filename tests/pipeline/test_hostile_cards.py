@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import pytest
-from helpers import (
+from PIL import Image
+
+from tests.support.appliance import (
     PHOTOS,
     Appliance,
     connected,
@@ -29,10 +31,9 @@ from helpers import (
     sha256,
     tree,
 )
-from PIL import Image
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 NAMES: list[bytes] = [
     b'it\'s "quoted" & $HOME `id`.jpg',

@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 from pathlib import Path
 
-from helpers import Appliance, get, make_card, tree
+from tests.support.appliance import Appliance, get, make_card, tree
 
 
 def test_a_card_with_nothing_new_shows_its_own_link(appliance: Appliance, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import save_photo
 
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import StoreUnreachable
@@ -14,9 +13,10 @@ from ghostroll.pipeline.pipeline import run_pipeline
 from ghostroll.pipeline.run import Run
 from ghostroll.status.model import State, Step
 from ghostroll.store.s3 import Store
+from tests.support.appliance import save_photo
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 
 def no_store() -> Store:

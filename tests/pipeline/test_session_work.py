@@ -20,6 +20,7 @@ from ghostroll.pipeline.session_work import can_be_finished, discard, is_empty, 
 from ghostroll.pipeline.stages import RenderPool
 from ghostroll.recovery.orphans import catalogue_orphans
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind
 from ghostroll.store.s3 import Store
 
 
@@ -31,7 +32,7 @@ def no_store() -> Store:
 def run(tmp_path: Path) -> Iterator[Run]:
     base = tmp_path / "base"
     settings = config.load({"base_dir": str(base), "db_path": str(base / "g.db")}, {}).settings
-    record = StatusRecord(settings.status_path, "run-a", tmp_path)
+    record = StatusRecord(settings.status_path, RunKind.CARD, tmp_path)
     with Catalog(settings.db_path) as catalog:
         yield Run(settings, catalog, record, no_store, threading.Event(), give_up_seconds=0.2)
         record.close()

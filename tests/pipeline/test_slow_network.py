@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import get
 from PIL import Image
-from road import Road, Stall, always, road_to
 
 from ghostroll.base import config
 from ghostroll.base.config import Settings
@@ -21,9 +19,11 @@ from ghostroll.pipeline import pipeline
 from ghostroll.pipeline.invocation import capture_errors, open_invocation
 from ghostroll.store import client
 from ghostroll.store.s3 import Store
+from tests.support.appliance import get
+from tests.support.road import Road, Stall, always, road_to
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 BYTES_A_SECOND = 4_000_000
 

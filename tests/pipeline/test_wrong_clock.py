@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from helpers import Appliance, get, links, make_card, objects
+
+from tests.support.appliance import Appliance, get, links, make_card, objects
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
 pytestmark = pytest.mark.skipif(not LIBRARIES, reason="libfaketime is not installed")

@@ -32,7 +32,7 @@ from ghostroll.recovery.import_session import TakenIn
 from ghostroll.recovery.unknown_sessions import refuse_unknown, unknown_sessions
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 TABLES = ("sessions", "originals", "derivatives", "ingested_files", "card_files", "uploads", "failures")
 NOT_UTF8 = os.fsdecode(b"DCIM/\xff\xfe\n.JPG")
@@ -576,10 +576,12 @@ def test_it_is_refused_while_watch_or_a_run_is_alive(tmp_path: Path) -> None:
     rebuild.refuse_beside_runs(status)
     code = (
         "import sys, pathlib; from ghostroll.status.recorder import StatusRecord; "
-        "r = StatusRecord(pathlib.Path(sys.argv[1]), sys.argv[2], pathlib.Path('/')); print(flush=True); "
+        "from ghostroll.status.run_record import RunKind; "
+        "r = StatusRecord(pathlib.Path(sys.argv[1]), RunKind(sys.argv[2]), pathlib.Path('/')); "
+        "print(flush=True); "
         "sys.stdin.read(); r.close()"
     )
-    for name in ("watch", "run-1234"):
+    for name in ("watch", "card"):
         with subprocess.Popen(
             [sys.executable, "-c", code, status, name], stdin=subprocess.PIPE, stdout=subprocess.PIPE
         ) as other:

@@ -19,7 +19,7 @@ from ghostroll.recovery.disk_reader import Reader
 from ghostroll.recovery.verify import Findings
 
 if TYPE_CHECKING:
-    from conftest import Bench
+    from tests.support.bench import Bench
 
 NOT_UTF8 = os.fsdecode(b"DCIM/\xff\\\n\r.JPG")
 

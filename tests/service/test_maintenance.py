@@ -127,7 +127,7 @@ def names(maintenance: Maintenance) -> list[str]:
 
 
 def after_its_first_try(invocation: Invocation) -> Maintenance:
-    maintenance = Maintenance(invocation, lambda: None)
+    maintenance = Maintenance(invocation)
     works = dict(maintenance.due(card_at_work=False))
     works["resume"]()
     assert names(maintenance) == []
@@ -165,7 +165,7 @@ def test_what_is_unfinished_is_finished_by_one_at_a_time(
         return []
 
     monkeypatch.setattr(upkeep_module, "finish_sessions", finish_sessions)
-    maintenance = Maintenance(invocation, lambda: None)
+    maintenance = Maintenance(invocation)
     resume = threading.Thread(target=dict(maintenance.due(card_at_work=False))["resume"])
     resume.start()
     assert begun_it.wait(60)

@@ -12,7 +12,7 @@ import pytest
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import ConfigurationError
 from ghostroll.pipeline.invocation import open_invocation
-from ghostroll.service.card_removal import CardRemoval
+from ghostroll.service.run_journal import RunJournal
 from ghostroll.service.watch import Watch
 
 
@@ -26,7 +26,7 @@ def test_a_disk_that_fails_for_a_while_does_not_end_it_and_is_said_once(
     in_trouble = threading.Event()
     in_trouble.set()
 
-    def look(_: CardRemoval) -> None:
+    def update(_: RunJournal) -> None:
         nonlocal turns
         turns += 1
         if in_trouble.is_set():
@@ -38,7 +38,7 @@ def test_a_disk_that_fails_for_a_while_does_not_end_it_and_is_said_once(
             time.sleep(0.01)
         assert turns >= until
 
-    monkeypatch.setattr(CardRemoval, "look", look)
+    monkeypatch.setattr(RunJournal, "update", update)
     with open_invocation(store_settings(tmp_path / "base", mount_roots="")) as invocation:
         loop = threading.Thread(target=Watch(invocation, poll_seconds=0.02).until_stopped)
         with caplog.at_level(logging.WARNING, "ghostroll"):
@@ -59,6 +59,6 @@ def test_a_catalog_that_is_not_what_was_written_ends_it(
     store_settings: Callable[..., Settings], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = store_settings(tmp_path / "base", mount_roots="")
-    monkeypatch.setattr(CardRemoval, "look", lambda _: settings.db_path.unlink())
+    monkeypatch.setattr(RunJournal, "update", lambda _: settings.db_path.unlink())
     with pytest.raises(ConfigurationError, match="deleted or replaced"), open_invocation(settings) as invocation:
         Watch(invocation, poll_seconds=0.02).until_stopped()

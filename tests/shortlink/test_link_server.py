@@ -14,12 +14,12 @@ import psutil
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from linkserver import PROGRAM, LinkServer, everything, parsed, serving
 
 from ghostroll.shortlink import server
 from ghostroll.shortlink.rate_limit import ALL_MOST, CLIENT_MOST, FULL_AGAIN_SECONDS
 from ghostroll.shortlink.records import ALPHABET, Record
 from ghostroll.shortlink.server import CONNECTIONS_MOST, HEAD_BYTES_MOST, local_client
+from tests.support.link_server import PROGRAM, LinkServer, everything, parsed, serving
 
 LINK = "https://bucket.example/sessions/S1/index.html?X-Amz-Signature=" + "c0ffee" * 10
 CODE = "k7qz3m"

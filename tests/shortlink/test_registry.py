@@ -7,18 +7,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from linkserver import LinkServer, serving
 
 from ghostroll.base import local_address
 from ghostroll.base.config import Settings
 from ghostroll.base.session_paths import Session
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import SessionRow, SessionState
-from ghostroll.shortlink import freshness, records, registry
-from ghostroll.shortlink.freshness import Shown
-from ghostroll.status.model import State
-from ghostroll.status.recorder import StatusRecord
-from ghostroll.status.run_records import Board
+from ghostroll.shortlink import records, registry
+from tests.support.link_server import LinkServer, serving
 
 SettingsMaker = Callable[..., Settings]
 LINK = "https://bucket.example/sessions/S1/index.html?X-Amz-Signature=abc"
@@ -202,66 +198,3 @@ def test_the_address_is_the_local_networks_and_names_a_port_only_where_it_must(
     assert registry.address(auto) == "http://192.168.1.20"
     assert registry.address(replace(auto, short_link_port=8080)) == "http://192.168.1.20:8080"
     assert registry.address(replace(auto, short_link_host="pi.local")) == "http://pi.local"
-
-
-# What is shown
-
-
-@pytest.fixture
-def watch(settings: Settings) -> Iterator[StatusRecord]:
-    opened = StatusRecord(settings.status_path, "watch", settings.base_dir)
-    yield opened
-    opened.close()
-
-
-def show(settings: Settings, row: SessionRow, short_url: str | None) -> None:
-    """Have a run end that showed these links."""
-    record = StatusRecord(settings.status_path, "run-1", settings.base_dir)
-    record.change(state=State.DONE, url=row.url, short_url=short_url, expires_at=row.expires_utc)
-    record.close()
-    assert Board(settings.status_path).seen()["short_url"] == short_url
-
-
-def test_a_link_that_holds_is_left_alone_and_nobody_is_asked(settings: Settings, catalog: Catalog) -> None:
-    row = share(settings, catalog)
-    here = replace(settings, short_link_port=9)  # nobody would answer
-    show(here, row, registry.expected(here, registry.publish(here, catalog), row))
-    assert not Shown(here, catalog).is_outdated()
-
-
-def test_another_address_is_noticed(settings: Settings, catalog: Catalog, link: LinkServer) -> None:
-    row = share(settings, catalog)
-    show(settings, row, "http://192.168.1.99/k7qz3m")
-    assert Shown(at(settings, link), catalog).is_outdated()
-    assert Shown(replace(settings, short_links=False), catalog).is_outdated()
-
-
-def test_a_link_that_comes_to_work_is_noticed_and_one_that_does_not_is_not_asked_all_the_time(
-    settings: Settings, catalog: Catalog, link: LinkServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    row = share(settings, catalog)
-    show(settings, row, None)
-    nobody = Shown(replace(settings, short_link_port=9), catalog)
-    assert [nobody.is_outdated(), nobody.is_outdated()] == [False, False]
-    nobody.settings = at(settings, link)  # another address is tried at once
-    assert nobody.is_outdated()
-    monkeypatch.setattr(freshness, "_RETRY_SECONDS", 0.0)
-    retried = Shown(at(settings, link), catalog)
-    link.process.terminate()
-    link.process.wait()
-    assert [retried.is_outdated(), retried.is_outdated()] == [False, False]
-
-
-def test_a_share_that_has_ended_is_noticed(settings: Settings, catalog: Catalog) -> None:
-    row = share(settings, catalog)
-    show(settings, row, None)
-    assert not Shown(replace(settings, short_links=False), catalog).is_outdated()
-    share(settings, catalog, until=datetime.now(UTC) - timedelta(seconds=1))
-    assert Shown(replace(settings, short_links=False), catalog).is_outdated()
-
-
-def test_what_is_at_work_or_wrong_is_left_alone(settings: Settings, catalog: Catalog, watch: StatusRecord) -> None:
-    share(settings, catalog)
-    watch.change(state=State.ERROR, url="https://old.example/")
-    watch.close()
-    assert not Shown(settings, catalog).is_outdated()

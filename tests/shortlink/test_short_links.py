@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zxingcpp
-from helpers import GHOSTROLL, Appliance, connected, get, links, make_card, terminated, wait_until
-from linkserver import LinkServer, serving
 from PIL import Image
 
+from tests.support.appliance import GHOSTROLL, Appliance, connected, get, links, make_card, terminated, wait_until
+from tests.support.link_server import LinkServer, serving
+
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 DISPLAY = GHOSTROLL.with_name("ghostroll-display")
 FULL_LINK_IS_TOO_LONG = "On a panel that is too small for the full link"

@@ -12,15 +12,16 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from strange import damaged, damages, examples, fresh_directory
 
 from ghostroll.base import config
 from ghostroll.base.config import SETTINGS, Settings
 from ghostroll.base.errors import ConfigurationError
-from ghostroll.status import model, run_records
+from ghostroll.status import model
 from ghostroll.status.model import CardState, State, Status
+from ghostroll.status.run_records import RunRecords
 from ghostroll_display import frame
 from ghostroll_display.models import png_model
+from tests.support.damage import damaged, damages, examples, fresh_directory
 
 NAMES = [setting.name for setting in SETTINGS]
 DIGITS_THAT_PYTHON_REFUSES_TO_PRINT = "0x" + "f" * 4000
@@ -148,7 +149,7 @@ def status_path(*found: bytes, merged: bytes | None = None) -> Iterator[Path]:
 @given(st.lists(contents, min_size=1, max_size=3))
 def test_any_records_of_runs_are_merged_or_passed_over(found: list[bytes]) -> None:
     with status_path(*found) as path:
-        merged = run_records.current(path)
+        merged = RunRecords(path).current()
     assert merged["state"] in list(State)
     assert isinstance(merged["card"], dict)
     assert isinstance(merged["updated_at"], str)
@@ -160,13 +161,13 @@ def test_any_records_of_runs_are_merged_or_passed_over(found: list[bytes]) -> No
 def test_any_status_file_is_read_as_a_record(content: bytes) -> None:
     with status_path(merged=content) as path:
         record = model.read(path)
-        assert run_records.current(path) == record or record != record  # noqa: PLR0124 - a NaN is not itself
+        assert RunRecords(path).current() == record or record != record  # noqa: PLR0124 - a NaN is not itself
     assert isinstance(record, dict)
 
 
 def test_a_record_nested_without_end_is_passed_over() -> None:
     with status_path(NESTED) as path:
-        assert run_records.current(path)["state"] == "idle"
+        assert RunRecords(path).current()["state"] == "idle"
     with status_path(merged=NESTED) as path:
         assert model.read(path)["state"] == "idle"
 

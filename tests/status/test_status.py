@@ -14,8 +14,9 @@ import jsonschema
 import pytest
 
 from ghostroll.base.errors import EXIT_CODE_ORDER, UsageError
-from ghostroll.status import merge, model, run_records
+from ghostroll.status import model, run_records
 from ghostroll.status import recorder as record_module
+from ghostroll.status.compose import INTERRUPTED_MESSAGE
 from ghostroll.status.model import (
     THUMBNAILS_MOST,
     VERSION,
@@ -29,6 +30,8 @@ from ghostroll.status.model import (
     Step,
 )
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind
+from ghostroll.status.run_records import RunRecords
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "status.schema.json").read_text())
 RECORD = SCHEMA["$defs"]["record"]["properties"]
@@ -38,9 +41,10 @@ import sys, time
 from pathlib import Path
 from ghostroll.status.recorder import StatusRecord
 from ghostroll.status.model import State
+from ghostroll.status.run_record import RunKind
 path = Path(sys.argv[1])
-record = StatusRecord(path, sys.argv[2], path.parent)
-record.change(state=State(sys.argv[3]), message="I am at work.")
+record = StatusRecord(path, RunKind.CARD, path.parent)
+record.change(state=State(sys.argv[2]), message="I am at work.")
 while "I am at work." not in (path.read_text() if path.exists() else ""):
     time.sleep(0.01)
 print("written", flush=True)
@@ -60,14 +64,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(record_module, "INTERVAL_SECONDS", 0.01)
 
 
-def start(path: Path, run_id: str = "run-a", **fields: Any) -> StatusRecord:
-    record = StatusRecord(path, run_id, path.parent)
+def start(path: Path, kind: RunKind = RunKind.CARD, **fields: Any) -> StatusRecord:
+    record = StatusRecord(path, kind, path.parent)
     record.change(**fields)
     return record
 
 
-def finish(path: Path, run_id: str, **fields: Any) -> None:
-    start(path, run_id, **fields).close()
+def finish(path: Path, kind: RunKind = RunKind.CARD, **fields: Any) -> None:
+    start(path, kind, **fields).close()
 
 
 def shown(path: Path) -> dict[str, Any]:
@@ -95,7 +99,7 @@ def validate(record: object) -> None:
 def killed(path: Path) -> None:
     """A run whose process was killed while it was at work."""
     path.parent.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", HOLD, path, "run-dead", "running"], stdout=subprocess.PIPE) as victim:
+    with subprocess.Popen([sys.executable, "-c", HOLD, path, "running"], stdout=subprocess.PIPE) as victim:
         assert victim.stdout is not None
         assert victim.stdout.readline() == b"written\n"
         victim.kill()
@@ -164,7 +168,6 @@ def test_the_schema_refuses_what_is_wrong(wrong: dict[str, Any]) -> None:
 def test_a_full_record_has_the_form_of_the_schema(path: Path) -> None:
     finish(
         path,
-        "run-a",
         state=State.ERROR,
         step=Step.UPLOAD,
         message="Sending the pictures…",
@@ -248,7 +251,7 @@ def test_counts_of_many_threads_are_all_there(path: Path) -> None:
 @pytest.mark.usefixtures("quick")
 def test_listeners_hear_the_last_word(path: Path) -> None:
     heard: list[Status] = []
-    record = StatusRecord(path, "run-a", path.parent, (heard.append,))
+    record = StatusRecord(path, RunKind.CARD, path.parent, (heard.append,))
     record.change(message="one")
     record.change(message="two", state=State.DONE)
     record.close()
@@ -258,7 +261,7 @@ def test_listeners_hear_the_last_word(path: Path) -> None:
 
 def test_the_file_is_rewritten_at_most_twice_a_second(path: Path) -> None:
     """Two runs that change all the time: the times of the file tell how often it was written."""
-    records = [start(path, f"run-{name}", state=State.RUNNING) for name in "ab"]
+    records = [start(path, state=State.RUNNING) for name in "ab"]
     times: set[int] = set()
     until = time.monotonic() + 2
     turn = 0
@@ -278,7 +281,7 @@ def test_the_file_is_rewritten_at_most_twice_a_second(path: Path) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_a_reader_never_sees_a_part_of_the_file(path: Path) -> None:
-    records = [start(path, f"run-{name}", state=State.RUNNING, message="x" * 20_000) for name in "ab"]
+    records = [start(path, state=State.RUNNING, message="x" * 20_000) for name in "ab"]
     eventually(path, state="running")
     until = time.monotonic() + 1.5
     seen = set()
@@ -328,7 +331,7 @@ def test_the_most_urgent_of_two_runs_is_shown_and_both_are_listed(
     path: Path, one: State, other: State, first: State
 ) -> None:
     for states in ((one, other), (other, one)):
-        records = [start(path, f"run-{name}", state=state) for name, state in zip("ab", states, strict=True)]
+        records = [start(path, state=state) for name, state in zip("ab", states, strict=True)]
         eventually(path, state=first)
         for record in records:
             record.add(ingested=1)
@@ -344,7 +347,7 @@ def test_the_most_urgent_of_two_runs_is_shown_and_both_are_listed(
 
 @pytest.mark.usefixtures("quick")
 def test_of_two_runs_in_the_same_state_the_later_one_is_shown(path: Path) -> None:
-    records = [start(path, f"run-{name}", state=State.RUNNING, message=name) for name in "ab"]
+    records = [start(path, state=State.RUNNING, message=name) for name in "ab"]
     eventually(path, message="b")
     records[0].change(message="a again")
     eventually(path, message="a again")
@@ -352,99 +355,9 @@ def test_of_two_runs_in_the_same_state_the_later_one_is_shown(path: Path) -> Non
         record.close()
 
 
-@pytest.mark.usefixtures("quick")
-def test_the_end_of_an_earlier_session_does_not_hide_a_card_that_was_saved(path: Path) -> None:
-    finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
-    earlier = start(path, "resume-a", state=State.RUNNING, message="Finishing an earlier session.")
-    eventually(path, message="Finishing an earlier session.")
-    earlier.change(state=State.DONE, message="Done with it.")
-    earlier.close()
-    assert eventually(path, message="The card.")["card"]["state"] == "safe"
-    assert [run["message"] for run in shown(path)["runs"]] == ["The card.", "Done with it."]
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_card_in_its_reader_stays_shown_when_others_are_shared(path: Path) -> None:
-    watching = start(path, "watch", state=State.IDLE, message="Waiting.")
-    finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
-    watching.clear_finished(State.DONE, keep_inserted=True)
-    assert eventually(path, message="The card.")["card"]["state"] == "safe"
-    watching.clear_finished(State.DONE)
-    eventually(path, message="Waiting.")
-    watching.close()
-
-
-@pytest.mark.parametrize("state", [State.WAITING, State.ERROR, State.INTERRUPTED])
-@pytest.mark.usefixtures("quick")
-def test_what_waits_or_went_wrong_is_not_over_when_a_link_is_signed_anew(path: Path, state: State) -> None:
-    finish(path, "run-card", state=state, message="The card.")
-    finish(path, f"{merge.SIGNING}-1", state=State.DONE, message="Signed.")
-    assert "The card." in [run["message"] for run in shown(path)["runs"]]
-
-
-@pytest.mark.parametrize("state", [CardState.SAFE, CardState.EJECTED, CardState.REMOVED])
-@pytest.mark.usefixtures("quick")
-def test_a_link_that_is_signed_anew_is_shown_with_the_card_that_was_saved_before(path: Path, state: CardState) -> None:
-    saved = CardStatus(label="EOS", state=state, files=3, saved=3, safe_to_format=True)
-    finish(path, "run-card", state=State.DONE, message="The card.", card=saved, url="https://s3.example/old")
-    for turn in ("first", "second"):
-        signing = start(path, f"{merge.SIGNING}-{turn}", state=State.RUNNING, url="https://s3.example/old")
-        eventually(path, state="running")
-        signing.change(state=State.DONE, url=f"https://s3.example/{turn}")
-        signing.close()
-        seen = eventually(path, state="done", url=f"https://s3.example/{turn}")
-        assert seen["card"] == dataclasses.asdict(saved)
-    finish(path, "run-next", state=State.DONE, card=CardStatus(state=CardState.SAFE), url="https://s3.example/next")
-    assert eventually(path, url="https://s3.example/next")["runs"] == []
-
-
-@pytest.mark.usefixtures("quick")
-def test_why_a_link_was_not_signed_stays_until_there_is_something_newer(path: Path) -> None:
-    watching = start(path, "watch", state=State.IDLE, message="Waiting.")
-    problem = Problem(75, "The store is away.", "Ask again.")
-    finish(path, f"{merge.SIGNING}-1", state=State.IDLE, message="Not signed.", error=problem)
-    assert eventually(path, message="Not signed.")["error"] == dataclasses.asdict(problem)
-    assert run_records.current(path)["error"] == dataclasses.asdict(problem)
-    watching.change_card(state=CardState.EJECTED)
-    assert eventually(path, message="Waiting.")["error"] is None
-    finish(path, f"{merge.SIGNING}-2", state=State.DONE, message="Signed.")
-    assert eventually(path, message="Signed.")["runs"] == []
-    watching.close()
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_card_in_its_reader_stays_shown_when_a_link_was_not_signed(path: Path) -> None:
-    finish(path, "run-card", state=State.DONE, message="The card.", card=CardStatus(state=CardState.SAFE))
-    finish(path, f"{merge.SIGNING}-1", state=State.IDLE, message="Not signed.", error=Problem(75, "Away.", ""))
-    seen = eventually(path, message="The card.")
-    assert (seen["card"]["state"], seen["error"]["message"]) == ("safe", "Away.")
-    assert [(run["message"], run["error"] and run["error"]["message"]) for run in seen["runs"]] == [
-        ("The card.", None),
-        ("Not signed.", "Away."),
-    ]
-
-
-@pytest.mark.parametrize("state", [State.WAITING, State.ERROR])
-@pytest.mark.usefixtures("quick")
-def test_what_kept_a_card_from_being_shared_is_over_once_its_session_is_finished(path: Path, state: State) -> None:
-    finish(path, "run-card", state=state, message="Not shared.", card=CardStatus(state=CardState.SAFE))
-    finish(path, "resume-a", state=State.DONE, message="Shared.")
-    assert eventually(path, message="Shared.")["runs"] == []
-
-
-@pytest.mark.usefixtures("quick")
-def test_a_configuration_that_was_not_taken_is_shown_until_a_card_comes(path: Path) -> None:
-    finish(path, merge.CONFIGURATION, state=State.ERROR, message="Not taken.")
-    finish(path, "resume-a", state=State.DONE)
-    finish(path, f"{merge.SIGNING}-a", state=State.DONE)
-    assert eventually(path, state="error")["message"] == "Not taken."
-    finish(path, "run-a", state=State.DONE)
-    eventually(path, state="done")
-
-
 @pytest.mark.usefixtures("quick", "killed")
 def test_a_run_that_is_killed_is_shown_as_interrupted_to_the_next(path: Path) -> None:
-    watch = start(path, "watch", state=State.IDLE, message="Waiting.")
+    watch = start(path, RunKind.WATCH, state=State.IDLE, message="Waiting.")
     seen = eventually(path, state="interrupted")
     assert "safe" in seen["message"]
     watch.close()
@@ -452,23 +365,23 @@ def test_a_run_that_is_killed_is_shown_as_interrupted_to_the_next(path: Path) ->
 
 @pytest.mark.usefixtures("killed")
 def test_whoever_reads_the_status_is_not_told_that_a_killed_run_is_at_work(path: Path) -> None:
-    assert run_records.current(path)["state"] == "interrupted"
+    assert RunRecords(path).current()["state"] == "interrupted"
 
 
 @pytest.mark.usefixtures("quick", "killed")
 def test_a_run_that_starts_alone_begins_with_a_clean_board(path: Path) -> None:
-    finish(path, "run-a", state=State.DONE)
-    record = start(path, "run-b", state=State.RUNNING)
+    finish(path, state=State.DONE)
+    record = start(path, state=State.RUNNING)
     assert eventually(path, state="running")["runs"] == []
     record.close()
 
 
 @pytest.mark.usefixtures("quick")
 def test_what_has_ended_stays_shown_while_another_run_is_active(path: Path) -> None:
-    active = start(path, "run-a", state=State.RUNNING)
+    active = start(path, state=State.RUNNING)
     eventually(path, state="running")
-    finish(path, "run-b", state=State.ERROR, message="The card failed.")
-    record = start(path, "run-c", state=State.RUNNING)
+    finish(path, state=State.ERROR, message="The card failed.")
+    record = start(path, state=State.RUNNING)
     seen = eventually(path, state="error")
     assert seen["message"] == "The card failed."
     record.close()
@@ -477,34 +390,31 @@ def test_what_has_ended_stays_shown_while_another_run_is_active(path: Path) -> N
 
 @pytest.mark.usefixtures("quick")
 def test_watching_alone_is_no_activity_that_keeps_old_records(path: Path) -> None:
-    watch = start(path, "watch", state=State.IDLE)
-    finish(path, "run-a", state=State.ERROR)
-    record = start(path, "run-b", state=State.RUNNING)
-    assert eventually(path, state="running")["runs"] == []
+    watch = start(path, RunKind.WATCH, state=State.IDLE)
+    finish(path, state=State.ERROR)
+    record = start(path, state=State.RUNNING)
+    assert [run["state"] for run in eventually(path, state="running")["runs"]] == ["running", "error"]
+    record.change(state=State.DONE)
+    assert eventually(path, state="done")["runs"] == []
     record.close()
     watch.close()
 
 
 @pytest.mark.usefixtures("quick")
 def test_watching_shows_how_the_last_run_ended(path: Path) -> None:
-    watch = start(path, "watch", state=State.IDLE)
-    finish(path, "run-a", state=State.DONE, message="Done.")
+    watch = start(path, RunKind.WATCH, state=State.IDLE)
+    finish(path, state=State.DONE, message="Done.")
     watch.change(message="Waiting.")
     time.sleep(0.1)
     assert shown(path)["message"] == "Done."
-    watch.clear_finished(State.ERROR)
-    time.sleep(0.1)
-    assert shown(path)["message"] == "Done."
-    watch.clear_finished(State.DONE)
-    eventually(path, state="idle")
     watch.close()
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_run_that_left_its_pictures_to_be_shared_later_still_says_so(path: Path) -> None:
-    finish(path, "run-a", state=State.WAITING, message="Saved; waiting to share.")
+    finish(path, state=State.WAITING, message="Saved; waiting to share.")
     assert shown(path)["state"] == "waiting"
-    watch = start(path, "watch", state=State.IDLE, message="Waiting for SD card…")
+    watch = start(path, RunKind.WATCH, state=State.IDLE, message="Waiting for SD card…")
     time.sleep(0.2)
     seen = shown(path)
     watch.close()
@@ -513,8 +423,8 @@ def test_a_run_that_left_its_pictures_to_be_shared_later_still_says_so(path: Pat
 
 @pytest.mark.usefixtures("quick")
 def test_a_run_that_only_ever_waited_leaves_no_record(path: Path) -> None:
-    finish(path, "run-a", state=State.IDLE)
-    assert not list((path.parent / "status.d").glob("run-a*"))
+    finish(path, state=State.IDLE)
+    assert not list((path.parent / "status.d").glob("card-*"))
 
 
 @pytest.mark.parametrize(
@@ -532,32 +442,32 @@ def test_a_run_that_only_ever_waited_leaves_no_record(path: Path) -> None:
 )
 @pytest.mark.usefixtures("quick")
 def test_a_record_that_makes_no_sense_is_passed_over(path: Path, content: str) -> None:
-    record = start(path, "run-a", state=State.RUNNING, message="At work.")
+    record = start(path, state=State.RUNNING, message="At work.")
     try:
         eventually(path, message="At work.")
-        (path.parent / "status.d" / "run-other.json").write_text(content)
+        (path.parent / "status.d" / "card-other.json").write_text(content)
         record.change(message="Here I am.")
         eventually(path, message="Here I am.")
     finally:
-        (path.parent / "status.d" / "run-other.json").unlink(missing_ok=True)
+        (path.parent / "status.d" / "card-other.json").unlink(missing_ok=True)
         record.close()
 
 
 @pytest.mark.parametrize("error", [None, {}, {"code": 73}])
 @pytest.mark.usefixtures("quick")
 def test_the_record_of_another_version_is_shown_with_every_field(path: Path, error: dict[str, Any] | None) -> None:
-    finish(path, "run-a", state=State.DONE)
+    finish(path, state=State.DONE)
     for old in (path.parent / "status.d").glob("*.json"):
         old.write_text(json.dumps({"state": "done", "updated_at": "2026-01-01T00:00:00Z", "card": {}, "error": error}))
-    now = run_records.current(path)
+    now = RunRecords(path).current()
     validate(json.loads(json.dumps(now)))
     assert now["state"] == "done"
 
 
 @pytest.mark.usefixtures("quick")
 def test_a_run_that_ended_by_a_bug_is_not_shown_at_work_for_ever(path: Path) -> None:
-    finish(path, "run-a", state=State.RUNNING, message="Reading the card: keep it in.")
-    watch = start(path, "watch", state=State.IDLE)
+    finish(path, state=State.RUNNING, message="Reading the card: keep it in.")
+    watch = start(path, RunKind.WATCH, state=State.IDLE)
     time.sleep(0.2)
     seen = shown(path)
     watch.close()
@@ -566,9 +476,9 @@ def test_a_run_that_ended_by_a_bug_is_not_shown_at_work_for_ever(path: Path) -> 
 
 @pytest.mark.usefixtures("quick")
 def test_two_runs_of_the_same_name_are_refused(path: Path) -> None:
-    watch = start(path, "watch")
+    watch = start(path, RunKind.WATCH)
     with pytest.raises(UsageError, match="running already"):
-        StatusRecord(path, "watch", path.parent)
+        StatusRecord(path, RunKind.WATCH, path.parent)
     watch.close()
 
 
@@ -576,7 +486,7 @@ def test_two_runs_of_the_same_name_are_refused(path: Path) -> None:
 def test_a_run_ends_in_good_order_where_its_status_directory_is_gone(path: Path) -> None:
     record = start(path)
     shutil.rmtree(path.parent)
-    record.clear_finished(State.DONE)
+    assert record.refresh() is None
     record.change(state=State.DONE)
     record.close()
     assert not path.exists()
@@ -584,17 +494,17 @@ def test_a_run_ends_in_good_order_where_its_status_directory_is_gone(path: Path)
 
 @pytest.mark.usefixtures("quick")
 def test_what_a_crash_left_half_written_is_removed_by_the_next_run(path: Path) -> None:
-    finish(path, "run-a", state=State.DONE)
+    finish(path, state=State.DONE)
     left = path.parent / "status.d" / ".0123456789abcdef.tmp"
     left.write_text('{"version"')
-    finish(path, "run-b", state=State.DONE)
+    finish(path, state=State.DONE)
     assert not left.exists()
 
 
 @pytest.mark.usefixtures("quick")
 def test_whoever_closes_a_record_first_has_the_last_word(path: Path) -> None:
     """As when `watch` ends before one of its runs does."""
-    record = start(path, "run-a", state=State.RUNNING, message="At work.")
+    record = start(path, state=State.RUNNING, message="At work.")
     eventually(path, state="running")
     closers = [threading.Thread(target=record.close) for _ in range(4)]
     for closer in closers:
@@ -604,5 +514,5 @@ def test_whoever_closes_a_record_first_has_the_last_word(path: Path) -> None:
     assert shown(path)["state"] == "interrupted"
     record.change(message="Still at work.")
     record.close()
-    assert shown(path)["message"] == run_records.INTERRUPTED_MESSAGE
-    assert not list((path.parent / "status.d").glob("run-*.lock"))
+    assert shown(path)["message"] == INTERRUPTED_MESSAGE
+    assert not list((path.parent / "status.d").glob("card-*.lock"))

@@ -15,7 +15,7 @@ from ghostroll.base.session_paths import Session, object_name
 from ghostroll.store.s3 import Store
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 WEEK_SECONDS = 604_800
 HOSTILE_NAMES = [

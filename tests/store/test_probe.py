@@ -12,7 +12,7 @@ from ghostroll.embedded.seaweedfs import free_ports
 from ghostroll.store import probe
 
 if TYPE_CHECKING:
-    from conftest import Served, SettingsMaker
+    from tests.support.served import Served, SettingsMaker
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from ghostroll.store.s3 import Store
 from ghostroll.store.sending import PART_BYTES
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 
 def put(store: Store, key: str, body: Path | bytes, **changes: Any) -> None:

@@ -24,7 +24,7 @@ import psutil
 from PIL import Image
 
 if TYPE_CHECKING:
-    from conftest import Served
+    from tests.support.served import Served
 
 GHOSTROLL = Path(sys.executable).with_name("ghostroll")
 PHOTOS = Path(__file__).parents[2].parent / "shared" / "photos"

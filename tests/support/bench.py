@@ -20,12 +20,13 @@ from ghostroll.ingest.plan import Plan, PlannedFile, make_plan
 from ghostroll.ingest.stage import Ingest
 from ghostroll.status import run_records
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind
 
 # A machine may be busy; what takes longer than this hangs.
 _DEADLINE = timedelta(seconds=20)
 # The same examples each time, so that a test fails for what was changed and nothing else ...
 settings.register_profile("quick", max_examples=100, derandomize=True, deadline=_DEADLINE)
-# ... and for whoever looks for more: `HYPOTHESIS_PROFILE=long pytest tests/unit -k fuzz`.
+# ... and for whoever looks for more: `HYPOTHESIS_PROFILE=long pytest tests -k fuzz`.
 settings.register_profile("long", max_examples=3000, deadline=_DEADLINE)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
@@ -170,7 +171,7 @@ def session(tmp_path: Path) -> Session:
 @pytest.fixture
 def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StatusRecord]:
     monkeypatch.setattr(run_records, "INTERVAL_SECONDS", 0.01)  # whoever watches the pace brings a record of their own
-    opened = StatusRecord(tmp_path / "run" / "status.json", "run-test", tmp_path)
+    opened = StatusRecord(tmp_path / "run" / "status.json", RunKind.CARD, tmp_path)
     yield opened
     opened.close()
 
