@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CARD ?=
 # What a bundle is for: a Raspberry Pi by default.
 ARCH ?= arm64
+# Many tests wait for another process: one worker more than there are cores.
+TEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo bundle test faults check bench format clean
@@ -24,8 +26,8 @@ $(VENV)/.ready: pyproject.toml uv.lock
 demo: setup ## do the main job on a sample card (CARD=/media/... takes a real one) and serve it
 	$(BIN)/ghostroll demo $(if $(CARD),--card "$(CARD)")
 
-test: setup system-packages ## run all tests that need no virtual machine
-	$(BIN)/pytest
+test: setup system-packages ## run all tests that need no virtual machine, side by side
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal
 
 .PHONY: system-packages
 system-packages: # the browser and the tools that tests compare with; installed where we may

@@ -69,7 +69,8 @@ def test_lines_for_a_terminal_have_a_time_and_no_priority(tmp_path: Path, stream
     assert not any(line.startswith("<") for line in lines)
 
 
-def test_the_session_log_takes_every_line_as_long_as_it_lasts(tmp_path: Path) -> None:
+def test_the_session_log_takes_every_line_as_long_as_it_lasts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logger, "propagate", False)  # pytest-xdist cannot send a captured surrogate
     file = tmp_path / "ghostroll.log"
     logger.info("before")
     with log.also_to(file):
