@@ -1,4 +1,4 @@
-"""The card in the appliance's reader that an earlier session came from."""
+"""Track whether the card of an earlier session is still in its reader."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,31 +12,31 @@ _BLOCK_DEVICES = Path("/sys/class/block")
 
 
 @dataclass(frozen=True)
-class Staying:
-    """The card that an earlier session came from: it may be in the appliance's reader still, safe to remove.
+class SourceCard:
+    """The card that an earlier session came from, if it is still in its reader.
 
-    Nobody follows the card of a run that is at work. So this is looked at before and after, and said in the end.
+    Nothing follows a card while a run without a card works on its session. So look before the run and after it.
     """
 
     board: Board
     requests: HelperRequests
     card: CardStatus | None
-    medium: str | None
+    diskseq: str | None
 
     @classmethod
-    def of(cls, status_path: Path, session_id: str, block_devices: Path = _BLOCK_DEVICES) -> Self:
-        """Look before a session is worked on."""
+    def observe(cls, status_path: Path, session_id: str, block_devices: Path = _BLOCK_DEVICES) -> Self:
+        """Record which card is in the reader. To be called before the run."""
         board, requests = Board(status_path), HelperRequests(status_path.parent, block_devices)
-        card = board.card_of(session_id) if requests.are_available else None
+        card = board.card_of(session_id) if requests.is_available else None
         device = _known_device(card, requests)
-        return cls(board, requests, card if device else None, requests.seen_medium(device) if device else None)
+        return cls(board, requests, card if device else None, requests.last_seen_diskseq(device) if device else None)
 
-    def still(self) -> CardStatus | None:
-        """Return the card if it was in the whole time, and nobody else has anything to say of its reader."""
+    def if_unchanged(self) -> CardStatus | None:
+        """Return the card if it never left its reader, was not ejected, and no other run reports on that reader."""
         device = _known_device(self.card, self.requests)
         if device is None or self.board.speaks_of(f"/dev/{device}") or self.requests.is_ejected(device):
             return None
-        is_same = self.requests.seen_medium(device) == self.medium and self.requests.is_present(device)
+        is_same = self.requests.last_seen_diskseq(device) == self.diskseq and self.requests.is_present(device)
         return self.card if is_same else None
 
 

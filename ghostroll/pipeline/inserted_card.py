@@ -20,7 +20,7 @@ _TAKEN_OUT = "The card was taken out or changed before it was read."
 def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash: bool = False) -> Summary:
     """Do the whole job for the card in `device`. Raises GhostrollError for what ends it at once."""
     requests = HelperRequests(run.settings.status_path.parent)
-    medium = requests.mounted_medium(device) if requests.are_available else None
+    medium = requests.mounted_diskseq(device) if requests.is_available else None
     slot = MountedCard(requests, device, medium) if medium else None
     try:
         volume = _volume(run, requests, device, medium)
@@ -34,7 +34,7 @@ def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash
 
 def _volume(run: Run, requests: HelperRequests, device: str, medium: str | None) -> Volume:
     """Return the card's volume if it is to be taken."""
-    damage = requests.damage(device) if requests.are_available else None
+    damage = requests.filesystem_error(device) if requests.is_available else None
     run.record.change_card(device=device)
     try:
         root = card.mount_point(device)

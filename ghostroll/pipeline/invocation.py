@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
-from ghostroll.appliance.card_presence import Staying
+from ghostroll.appliance.card_presence import SourceCard
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import (
     ConfigurationError,
@@ -127,10 +127,10 @@ def finish_sessions(invocation: Invocation, rows: Iterable[SessionRow]) -> Itera
         session = session_of(invocation.settings, row.session_id)
         if is_busy(session) or not can_be_finished(invocation.catalog, session):
             continue  # whoever works on it finishes it; or it goes on when its card comes back
-        staying = Staying.of(invocation.settings.status_path, row.session_id)
+        source_card = SourceCard.observe(invocation.settings.status_path, row.session_id)
         with invocation.run(merge.FINISHING) as run:
             summary = capture_errors(run, functools.partial(pipeline.finish_session, run, session))
-            if card := staying.still():
+            if card := source_card.if_unchanged():
                 run.record.change(card=card)
         yield run, summary
         if any(isinstance(problem, NotSharedYet) for problem in run.problems):

@@ -30,7 +30,7 @@ class CardRemoval:
     def look(self) -> None:
         """Bring the records of runs that have ended up to date, and say what was ejected while nothing ran."""
         requests = HelperRequests(self.status_path.parent, self.block_devices)
-        if not requests.are_available:
+        if not requests.is_available:
             return
         board = Board(self.status_path)
         records = board.records()
@@ -40,14 +40,14 @@ class CardRemoval:
             if device not in known:
                 continue
             # Its upload goes on, and the next card may be in its reader by then.
-            self._media.setdefault(run_id, requests.seen_medium(device))
+            self._media.setdefault(run_id, requests.last_seen_diskseq(device))
             if told["card"].get("state") in _PRESENT and board.is_over(run_id):
                 self._follow(requests, run_id, told, device)
         self._media = {run_id: medium for run_id, medium in self._media.items() if run_id in records}
         self._tell_of_idle_readers(requests)
 
     def _follow(self, requests: HelperRequests, run_id: str, told: dict[str, Any], device: str) -> None:
-        is_same = self._media[run_id] == requests.seen_medium(device)
+        is_same = self._media[run_id] == requests.last_seen_diskseq(device)
         if is_same and requests.is_ejected(device):
             self.record.amend(run_id, _put(CardState.EJECTED))
         elif not is_same or not requests.is_present(device):

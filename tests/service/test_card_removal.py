@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ghostroll.appliance.card_presence import Staying
+from ghostroll.appliance.card_presence import SourceCard
 from ghostroll.service.card_removal import CardRemoval
 from ghostroll.status.model import CardState, CardStatus, State
 from ghostroll.status.recorder import StatusRecord
@@ -216,11 +216,11 @@ def waiting(desk: Desk) -> Desk:
 
 def finish(desk: Desk, meanwhile: Callable[[], None] = lambda: None) -> CardStatus | None:
     """Finish the session as `resume` does, while something happens; return the card that it ends with."""
-    staying = Staying.of(desk.root / "status.json", "S1", desk.root / "block")
+    source_card = SourceCard.observe(desk.root / "status.json", "S1", desk.root / "block")
     with closing(StatusRecord(desk.root / "status.json", "resume-1", desk.root)) as run:
         run.change(state=State.RUNNING)
         meanwhile()
-        return staying.still()
+        return source_card.if_unchanged()
 
 
 def test_a_card_that_stays_in_is_spoken_of_when_its_session_is_finished(waiting: Desk) -> None:
