@@ -12,7 +12,7 @@ from ghostroll.base.errors import disk_error
 from ghostroll.base.log import logger, printable
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.base.session_paths import Session
-from ghostroll.card.media import looks_like_still
+from ghostroll.card.media import has_picture_signature
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import Original, RenderState, SavedFile
 from ghostroll.ingest.copy import Copied
@@ -173,7 +173,7 @@ class Committer:
 
 def _saved(copied: Copied, path: str, *, verified: bool) -> SavedFile:
     planned = copied.planned
-    is_picture = planned.name and (planned.file.kind is not MediaKind.OTHER or looks_like_still(copied.head))
+    is_picture = planned.name and (planned.file.kind is not MediaKind.OTHER or has_picture_signature(copied.head))
     original = Original(
         path=path,
         kind=planned.file.kind,

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ghostroll.base import durable
 from ghostroll.base.errors import CardFailed, FileFailed, Interrupted, on_disk
-from ghostroll.card.fingerprint import Sampler, opened
+from ghostroll.card.fingerprint import SampleHash, open_media_file
 from ghostroll.card.media import SNIFF_BYTES, CardFile
-from ghostroll.card.volume import Presence, Volume, presence
+from ghostroll.card.volume import Medium, Volume, current_medium
 from ghostroll.ingest.hasher import Hasher
 from ghostroll.ingest.plan import PlannedFile
 from ghostroll.status.recorder import StatusRecord
@@ -35,7 +35,7 @@ class CardReader:
         self.volume = volume
         self.record = record
         self.stop = stop
-        self._presence = volume.presence or _presence(volume)
+        self._medium = volume.medium or _current_medium(volume)
         self._hasher = Hasher()
 
     def close(self) -> None:
@@ -45,10 +45,10 @@ class CardReader:
     def copy(self, planned: PlannedFile, temporary: Path) -> Copied:
         """Copy one file to `temporary`, hashing it on the way."""
         file = planned.file
-        sampler = Sampler()
+        sampler = SampleHash()
         head = b""
         left = file.size_bytes
-        self.check_presence()
+        self.check_medium()
         self._hasher.begin()
         try:
             with self._from_card(file) as source, on_disk(), _created(temporary) as target:
@@ -64,7 +64,7 @@ class CardReader:
                 os.utime(target, ns=(file.mtime_ns, file.mtime_ns))
         finally:
             sha256 = self._hasher.end()
-        self.check_presence()
+        self.check_medium()
         if left:
             raise FileFailed(f"the card gave {file.size_bytes - left} of {file.size_bytes} bytes")
         return Copied(planned, temporary, sha256, sampler.hexdigest(), head)
@@ -73,10 +73,10 @@ class CardReader:
     def _from_card(self, file: CardFile) -> Iterator[int]:
         """Open a file of the card; an error is the file's own as long as the card is there."""
         try:
-            with opened(self.volume, file) as source:
+            with open_media_file(self.volume, file) as source:
                 yield source
         except OSError as error:
-            self.check_presence()
+            self.check_medium()
             raise FileFailed(f"the card cannot be read here ({error.strerror})") from error
 
     def _next_chunk(self, source: int) -> bytes:
@@ -85,18 +85,18 @@ class CardReader:
         try:
             return os.read(source, durable.CHUNK_BYTES)
         except OSError as error:
-            self.check_presence()
+            self.check_medium()
             raise FileFailed(f"the card cannot be read here ({error.strerror})") from error
 
-    def check_presence(self) -> None:
+    def check_medium(self) -> None:
         """Raise CardFailed where another medium, or none, is behind the volume: its bytes can't be trusted."""
-        if self._presence is None or _presence(self.volume) != self._presence:
+        if self._medium is None or _current_medium(self.volume) != self._medium:
             raise CardFailed("The card was taken out or changed while it was read.")
 
 
-def _presence(volume: Volume) -> Presence | None:
+def _current_medium(volume: Volume) -> Medium | None:
     try:
-        return presence(volume)
+        return current_medium(volume)
     except OSError:
         return None
 

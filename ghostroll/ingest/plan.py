@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ghostroll.base.errors import FileFailed, Interrupted
 from ghostroll.base.media_kind import MediaKind
-from ghostroll.card.fingerprint import sample_of
+from ghostroll.card.fingerprint import sample_sha256_of
 from ghostroll.card.media import CardFile
 from ghostroll.card.scan import Scan
 from ghostroll.card.volume import Volume
@@ -110,7 +110,7 @@ def _known_files(
             yield file.path, KnownFile(file, entry.sha256, entry.sample_sha256, sampled=False)
         elif candidates := catalog.remembered_elsewhere(file.path, file.size_bytes):
             try:
-                sample = sample_of(volume, file)
+                sample = sample_sha256_of(volume, file)
             except (OSError, FileFailed):
                 continue  # reading it whole will tell what is wrong
             match = next((entry for entry in candidates if entry.sample_sha256 == sample), None)
@@ -138,7 +138,7 @@ def changed_files(
         if stop.is_set():
             raise Interrupted("The check of the card was interrupted.")
         try:
-            same = each.sampled or sample_of(volume, each.file) == each.sample_sha256
+            same = each.sampled or sample_sha256_of(volume, each.file) == each.sample_sha256
         except (OSError, FileFailed):
             same = False  # reading it whole will tell what is wrong
         if not same:

@@ -54,10 +54,10 @@ def _volume(run: Run, requests: HelperRequests, device: str, medium: str | None)
             f"There is no DCIM folder on {_named(label)}: it is not a camera's.",
             hint="Only what is in a camera's folders is taken. Nothing on it was changed.",
         ) from error
-    if medium and volume.presence and volume.presence.diskseq not in ("", medium):
+    if medium and volume.medium and volume.medium.diskseq not in ("", medium):
         raise CardFailed(_TAKEN_OUT)
     wanted = run.settings.sd_label
-    if not discovery.is_ours(wanted, volume):
+    if not discovery.is_accepted(wanted, volume):
         raise CardRejected(
             f"{_described(label)}; only {wanted} is taken.",
             hint=f'Name the card {wanted}, or set sd_label = "*" to take any.',

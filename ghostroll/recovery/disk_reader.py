@@ -12,7 +12,7 @@ from pathlib import Path
 from ghostroll.base import durable
 from ghostroll.base.errors import FileFailed, Interrupted
 from ghostroll.base.log import logger
-from ghostroll.card.fingerprint import Sampler
+from ghostroll.card.fingerprint import SampleHash
 from ghostroll.card.media import SNIFF_BYTES
 
 _LOG_SECONDS = 10.0
@@ -55,7 +55,7 @@ class Reader:
             os.close(fd)
 
     def _read(self, fd: int, facts: os.stat_result) -> Reading:
-        digest, sampler, head = hashlib.sha256(), Sampler(), b""
+        digest, sampler, head = hashlib.sha256(), SampleHash(), b""
         while chunk := os.read(fd, durable.CHUNK_BYTES):
             if self.stop.is_set():
                 raise Interrupted("Interrupted before all was read.", hint=self.again)

@@ -10,7 +10,7 @@ from ghostroll.base import durable
 from ghostroll.base.log import logger, printable
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.base.session_paths import Session
-from ghostroll.card.media import CardFile, is_housekeeping, kind_of, looks_like_still
+from ghostroll.card.media import CardFile, has_picture_signature, is_housekeeping, kind_of
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.manifests import write_manifests
 from ghostroll.catalog.models import Original, RenderState, SavedFile
@@ -82,7 +82,7 @@ def _files_below(top: Path) -> list[CardFile]:
 
 
 def _saved(file: CardFile, name: str | None, reading: Reading) -> SavedFile:
-    is_picture = name is not None and (file.kind is not MediaKind.OTHER or looks_like_still(reading.head))
+    is_picture = name is not None and (file.kind is not MediaKind.OTHER or has_picture_signature(reading.head))
     original = Original(
         path=file.path,
         kind=file.kind,

@@ -12,7 +12,7 @@ import pytest
 from ghostroll.base import durable
 from ghostroll.base.errors import FileFailed, Interrupted
 from ghostroll.base.session_paths import Session
-from ghostroll.card.fingerprint import Sampler
+from ghostroll.card.fingerprint import SampleHash
 from ghostroll.catalog.manifests import read_checksums, write_checksums, write_manifests
 from ghostroll.recovery import disk_reader, verify
 from ghostroll.recovery.disk_reader import Reader
@@ -203,7 +203,7 @@ def test_a_reading_is_of_all_the_file(tmp_path: Path) -> None:
     path.write_bytes(content)
     told: list[float] = []
     reading = Reader(threading.Event(), len(content), tell=told.append).read(path)
-    sampler = Sampler()
+    sampler = SampleHash()
     sampler.update(content)
     assert (reading.sample_sha256, reading.size_bytes) == (sampler.hexdigest(), len(content))
     assert reading.sha256 == durable.sha256_from_disk(path)[0]
