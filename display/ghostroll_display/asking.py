@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ghostroll.appliance.helper_requests import HelperRequests, withdraw
+from ghostroll.appliance.helper_requests import HelperRequests, cancel
 from ghostroll.base.errors import UsageError
 from ghostroll.base.log import logger
 from ghostroll_display import texts
@@ -76,7 +76,7 @@ class Asking:
     def _request(self, wish: Wish) -> Path:
         if wish is Wish.EJECT:
             return self.requests.eject()
-        return self.requests.sign_anew() if wish is Wish.SIGN_ANEW else self.requests.power_off()
+        return self.requests.request_signing() if wish is Wish.SIGN_ANEW else self.requests.power_off()
 
     def answer(self, record: Mapping[str, Any]) -> Screen | None:
         """Return what is to be shown in place of the status, if anything."""
@@ -91,7 +91,7 @@ class Asking:
     def _look_whether_heard(self, answer: _Answer, now: float) -> _Answer:
         assert answer.request is not None  # noqa: S101 - its caller looked
         try:
-            is_unheard = withdraw(answer.request)
+            is_unheard = cancel(answer.request)
         except OSError:
             is_unheard = True
         if is_unheard and answer.wish:

@@ -1,1 +1,1 @@
-"""What only the appliance has: files that ask the root helpers, the boot configuration, the card in its reader."""
+"""Code that only an appliance needs: requests to the root helpers, boot configuration, card presence."""

@@ -1,4 +1,4 @@
-"""What became of the configuration that an appliance's owner put on the boot partition."""
+"""Report a boot partition configuration that `take-boot-files` refused."""
 
 from pathlib import Path
 
@@ -6,22 +6,22 @@ from ghostroll.base.errors import ConfigurationError
 from ghostroll.base.log import printable
 
 
-def refusal(in_force: Path | None) -> ConfigurationError | None:
-    """Return what is wrong with it, if it was not taken.
+def refusal(config_path: Path | None) -> ConfigurationError | None:
+    """Return why the boot partition's `ghostroll.toml` was refused; None if it was not.
 
-    The helper that takes it from there, `take-boot-files`, leaves a word beside the file that is `in_force`.
+    `take-boot-files` writes the reason to `<config_path>.refused`. It is stale once `config_path` is newer.
     """
-    if in_force is None:
+    if config_path is None:
         return None
-    refused = in_force.with_name(f"{in_force.name}.refused")
+    refused = config_path.with_name(f"{config_path.name}.refused")
     try:
-        fault = refused.read_text()
-        is_over = in_force.stat().st_mtime > refused.stat().st_mtime  # another was put in its place since
+        reason = refused.read_text()
+        is_stale = config_path.stat().st_mtime > refused.stat().st_mtime
     except (OSError, UnicodeDecodeError):
         return None
-    if is_over or not fault.strip():
+    if is_stale or not reason.strip():
         return None
     return ConfigurationError(
-        f"The ghostroll.toml on the boot partition was not taken: {printable(fault.strip())}",
-        hint=f"Put it right on any computer, where it is called ghostroll.toml.refused; or change {in_force}.",
+        f"The ghostroll.toml on the boot partition was not taken: {printable(reason.strip())}",
+        hint=f"Correct it on any computer, where it is called ghostroll.toml.refused; or change {config_path}.",
     )

@@ -1,9 +1,9 @@
-"""What one part of the appliance asks of another that may do what it may not: files whose name says what.
+"""File-based requests to the root helpers, and the state files that they write.
 
-In `requests/` they are for the root's helpers, which mount, unmount and switch off; that of a release also holds which
-card is meant. The helpers' notes are listed in deploy/libexec/places.sh. Where there is no such directory this is no
-appliance, and nobody hears them. A link to be signed anew is asked of `ghostroll watch`, which has the credentials, by
-a file beside the status record.
+The program runs without privileges. A file in `requests/` asks the helpers, which run as root, to unmount a card or to
+shut down: its name is the request, and a release also holds the card's `diskseq`. The helpers report in `notes/`,
+described in deploy/libexec/places.sh. Without `requests/` this is not an appliance, and no helper runs. A new link is
+requested from `ghostroll watch`, which has the credentials, by a file beside the status record.
 """
 
 import contextlib
@@ -17,100 +17,99 @@ from ghostroll.base import durable
 from ghostroll.base.errors import UsageError
 
 SIGN_ANEW = "sign-anew"
-# A wish that nobody heard in this time is none any more: `watch` may have been away for days.
-_HEARD_SECONDS = 60.0
+# An older request has expired: `watch` may have been stopped for days.
+_REQUEST_EXPIRY_SECONDS = 60.0
 # A kernel name, such as sda1 or mmcblk1p1; it becomes part of a file's name.
 _DEVICE = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True)
 class HelperRequests:
-    """The helpers' directories below `run_directory`, which on an appliance is `/run/ghostroll`."""
+    """Requests and state files below `run_directory`: `/run/ghostroll` on an appliance."""
 
     run_directory: Path
     block_devices: Path = Path("/sys/class/block")
 
     @property
-    def are_available(self) -> bool:
-        """Whether there is somebody to ask: the appliance's units."""
+    def is_available(self) -> bool:
+        """Whether this is an appliance, whose root helpers read requests."""
         return self._requests.is_dir()
 
-    def release(self, device: str, medium: str) -> None:
-        """Give a card back that was read: it is unmounted. Nothing happens if another one is mounted there by now."""
-        if self.are_available and self.mounted_medium(device) == medium:
-            # Whole at once: it is read as soon as it is there. By then another card may be in its place.
+    def release(self, device: str, diskseq: str) -> None:
+        """Request that a card is unmounted after it was read; do nothing if another card is mounted there by now."""
+        if self.is_available and self.mounted_diskseq(device) == diskseq:
+            # Atomic: the helper reads the file as soon as it exists, and must not unmount the next card.
             request = self._requests / f"release-{_kernel_name(device)}"
-            durable.write_lightly(request, medium, by_way_of=self.run_directory)
+            durable.write_lightly(request, diskseq, by_way_of=self.run_directory)
 
     def eject(self, device: str | None = None) -> Path:
-        """Ask for a card, or all of them: read or not, it is released as soon as its current file is saved.
+        """Request that one card, or all, is released as soon as its current file is saved.
 
-        Return the request, which is gone as soon as somebody has heard it.
-
-        Raises UsageError for what is no device, or where nobody would hear it; OSError without the right to ask.
+        Returns the request file, which the helper deletes when it takes the request. Raises UsageError for an invalid
+        device name or outside an appliance, OSError without permission.
         """
-        if not self.are_available:
+        if not self.is_available:
             raise UsageError(
-                f"Nobody ejects cards here: {self._requests} is missing.", hint="Unmount the card, and pull it."
+                f"Cards cannot be ejected here: {self._requests} is missing.", hint="Unmount the card, and pull it."
             )
-        return _make(self._requests / (f"eject-{_kernel_name(device)}" if device else "eject"))
+        return _create(self._requests / (f"eject-{_kernel_name(device)}" if device else "eject"))
 
     def power_off(self) -> Path:
-        """Ask for the machine to be shut down; return and raise as `eject` does."""
-        if not self.are_available:
-            raise UsageError(f"Nobody switches this machine off: {self._requests} is missing.")
-        return _make(self._requests / "power-off")
+        """Request a shutdown; returns and raises like `eject`."""
+        if not self.is_available:
+            raise UsageError(f"This machine cannot be switched off from here: {self._requests} is missing.")
+        return _create(self._requests / "power-off")
 
-    def sign_anew(self) -> Path:
-        """Ask `ghostroll watch` to sign the last share anew; return the request. Raises OSError."""
-        return _make(self.run_directory / SIGN_ANEW)
+    def request_signing(self) -> Path:
+        """Ask `ghostroll watch` for a new link to the last share; return the request file. Raises OSError."""
+        return _create(self.run_directory / SIGN_ANEW)
 
-    def take_sign_anew(self) -> bool:
-        """Tell, once, whether somebody has just asked for the last share to be signed anew. Raises OSError."""
+    def consume_signing_request(self) -> bool:
+        """Delete a request for a new link; return whether there was one that has not expired. Raises OSError."""
         request = self.run_directory / SIGN_ANEW
         try:
             age_seconds = time.time() - request.lstat().st_mtime
             request.unlink()
         except FileNotFoundError:
             return False
-        return abs(age_seconds) < _HEARD_SECONDS
+        return abs(age_seconds) < _REQUEST_EXPIRY_SECONDS
 
-    def is_eject_asked(self, device: str) -> bool:
-        """Tell whether the owner wants this card while it is being read. To be looked at after each file."""
+    def is_eject_requested(self, device: str) -> bool:
+        """Tell whether the owner asked for this card while it is being read. To be polled after each file."""
         return self._note(device, "eject") == "asked"
 
     def is_ejected(self, device: str) -> bool:
-        """Tell whether the card in this device was released at its owner's wish, and is still the same one."""
+        """Tell whether the card that was last seen in this device was ejected by its owner."""
         return self._note(device, "eject") == "ejected"
 
-    def mounted_medium(self, device: str) -> str | None:
-        """Return the `diskseq` of the card that was mounted, None where none is.
+    def mounted_diskseq(self, device: str) -> str | None:
+        """Return the `diskseq` of the card that was mounted; None if no card is.
 
-        A run takes this, not what it finds itself, for its card's: the mount of a card that was pulled reads the
-        next one's sectors.
+        A run must compare with this, not with the device's current `diskseq`: the mount of a card that was pulled
+        silently reads the sectors of the next card.
         """
         return self._note(device, "mounted")
 
-    def seen_medium(self, device: str) -> str | None:
-        """Return the `diskseq` of the card that was looked at last, mounted or not; None where none ever was."""
+    def last_seen_diskseq(self, device: str) -> str | None:
+        """Return the `diskseq` of the last card seen in the device, mounted or not; None if there was none."""
         return self._note(device, "seen")
 
-    def damage(self, device: str) -> str | None:
-        """Return what is wrong with the filesystem of the card, as a part of a sentence; None if nothing is known."""
+    def filesystem_error(self, device: str) -> str | None:
+        """Return what is wrong with the card's filesystem, as a clause for a message; None if nothing is known."""
         return self._note(device, "damaged")
 
     def is_present(self, device: str) -> bool:
-        """Tell whether the card that was looked at last is in its reader: `diskseq` changes with each (sysfs-block)."""
+        """Tell whether the last card seen is still in its reader: each medium has its own `diskseq` (sysfs-block)."""
         block = self.block_devices / _kernel_name(device)
         disk = block.resolve().parent if (block / "partition").exists() else block
         try:
             diskseq, size = ((disk / name).read_text().strip() for name in ("diskseq", "size"))
         except OSError:
             return False
-        return diskseq == self.seen_medium(device) and size != "0"
+        return diskseq == self.last_seen_diskseq(device) and size != "0"
 
     def devices(self) -> list[str]:
-        """Return the kernel names of the devices that a card was seen in, such as `sda1`."""
+        """Return the kernel names of the devices in which a card was seen, such as `sda1`."""
         return sorted(note.stem for note in (self.run_directory / "notes").glob("*.seen"))
 
     @property
@@ -123,8 +122,8 @@ class HelperRequests:
         return None
 
 
-def withdraw(request: Path) -> bool:
-    """Take a request back; return whether it was still there, since nobody had heard it. Raises OSError."""
+def cancel(request: Path) -> bool:
+    """Delete a request; return whether it was still pending. Raises OSError."""
     try:
         request.unlink()
     except FileNotFoundError:
@@ -132,8 +131,8 @@ def withdraw(request: Path) -> bool:
     return True
 
 
-def _make(request: Path) -> Path:
-    """Make an empty file, or one that is there as if made now; a link is not followed. Raises OSError."""
+def _create(request: Path) -> Path:
+    """Create an empty file or update its time, without following a symbolic link. Raises OSError."""
     fd = os.open(request, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o640)
     try:
         os.utime(fd)
@@ -151,22 +150,22 @@ def _kernel_name(device: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MountedCard:
-    """One card in one slot. `medium` is the number by which the kernel tells it from the next one."""
+    """A card that a helper has mounted. `diskseq` is the kernel's number of the medium."""
 
     requests: HelperRequests
     device: str
-    medium: str
+    diskseq: str
 
     def release(self) -> None:
-        """Have the card unmounted: it was read, or will not be. Raises OSError."""
-        self.requests.release(self.device, self.medium)
+        """Request that the card is unmounted. Raises OSError."""
+        self.requests.release(self.device, self.diskseq)
 
     @property
     def is_eject_requested(self) -> bool:
         """Whether the owner asked for the card while it is being read."""
-        return self.requests.is_eject_asked(self.device)
+        return self.requests.is_eject_requested(self.device)
 
     @property
     def is_ejected(self) -> bool:
-        """Whether the card is free at its owner's wish."""
+        """Whether the owner ejected the card, and it may be pulled."""
         return self.requests.is_ejected(self.device)

@@ -1,1 +1,1 @@
-"""The camera's card: its volume, what is on it, and how a file is recognised."""
+"""Camera cards: find volumes, list media files, recognise files by samples. Everything here is read-only."""

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-# O_NOATIME: reading must not even touch a time stamp. Granted to a file's owner and root (open(2)).
+# O_NOATIME: reading must not change the access time. Only the file's owner and root may use it (open(2)).
 _O_NOATIME = getattr(os, "O_NOATIME", 0)
 
 
 def find_directory(root: Path, relative: str) -> Path | None:
-    """Return the directory `relative` below `root`, its parts matched without regard to case; never a link."""
+    """Return the directory `relative` below `root`, ignoring case; None if there is none. Links are not followed."""
     here = root
     for part in relative.split("/"):
         try:
@@ -27,7 +27,7 @@ def find_directory(root: Path, relative: str) -> Path | None:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What lies in a directory. `error` says why nothing else is known of it."""
+    """A directory entry. With an `error`, only its name is known."""
 
     name: str
     mode: int
@@ -37,28 +37,31 @@ class Entry:
 
 
 def list_directory(directory: Path, alive: Callable[[], None] = lambda: None) -> list[Entry]:
-    """Return a directory's entries, links not followed, without changing its access time."""
+    """Return a directory's entries without following links or changing its access time.
+
+    `alive` is called for each entry. Raises OSError.
+    """
     fd = open_without_atime(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(fd) as entries:
-            return [facts for entry in entries if (facts := _facts(entry, alive))]
+            return [entry for found in entries if (entry := _entry(found, alive))]
     finally:
         os.close(fd)
 
 
-def _facts(entry: "os.DirEntry[str]", alive: Callable[[], None]) -> Entry | None:
+def _entry(found: "os.DirEntry[str]", alive: Callable[[], None]) -> Entry | None:
     alive()
     try:
-        facts = entry.stat(follow_symlinks=False)
-    except FileNotFoundError:  # it went while its directory was listed
+        facts = found.stat(follow_symlinks=False)
+    except FileNotFoundError:  # deleted while its directory was listed
         return None
-    except OSError as error:  # the card fails right here
-        return Entry(entry.name, 0, error=error.strerror or "cannot be looked at")
-    return Entry(entry.name, facts.st_mode, facts.st_size, facts.st_mtime_ns)
+    except OSError as error:  # a read error of the card
+        return Entry(found.name, 0, error=error.strerror or "cannot be looked at")
+    return Entry(found.name, facts.st_mode, facts.st_size, facts.st_mtime_ns)
 
 
 def subdirectories(directory: Path) -> list[Path]:
-    """Return the directories in a directory, links not counted, leaving no trace; none where it cannot be listed."""
+    """Return the sorted subdirectories of a directory, without links; [] if it cannot be listed."""
     try:
         return sorted(directory / entry.name for entry in list_directory(directory) if stat.S_ISDIR(entry.mode))
     except OSError:
@@ -66,7 +69,7 @@ def subdirectories(directory: Path) -> list[Path]:
 
 
 def open_without_atime(path: Path, flags: int) -> int:
-    """Open without changing the access time where that is allowed."""
+    """Open a file without changing its access time, where that is permitted. Raises OSError."""
     try:
         return os.open(path, flags | _O_NOATIME)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Which cards are in the readers, and waking up when one comes: for machines where no udev rule starts the runs."""
+"""Find mounted cards and wait for new ones, on machines where no udev rule starts the runs."""
 
 import contextlib
 import re
@@ -15,20 +15,12 @@ from ghostroll.card.volume import Volume
 
 
 def label_matches(wanted: str, label: str) -> bool:
-    """Tell whether a card of this label is ours: the same, or followed by a space and a number; case ignored.
-
-    `*` takes any.
-    """
+    """Tell whether `label` is `wanted`, or `wanted` with a space and a number, ignoring case. `*` matches any label."""
     return wanted == "*" or bool(re.fullmatch(rf"{re.escape(wanted)}(?: \d+)?", label, re.IGNORECASE))
 
 
-def find_cards(roots: tuple[Path, ...], wanted: str) -> list[Volume]:
-    """Return the volumes with a matching label and `DCIM/` among the children and grandchildren of `roots`."""
-    return [volume for volume in find_volumes(roots) if is_ours(wanted, volume)]
-
-
-def is_ours(wanted: str, volume: Volume) -> bool:
-    """Tell whether a volume's label, or its directory's name, is the one we take."""
+def is_accepted(wanted: str, volume: Volume) -> bool:
+    """Tell whether a volume's label, or the name of its mount point, matches `sd_label`."""
     return label_matches(wanted, volume.label) or label_matches(wanted, volume.root.name)
 
 
@@ -39,7 +31,7 @@ def find_volumes(roots: tuple[Path, ...]) -> list[Volume]:
         for directory in _two_levels(root):
             if directories.find_directory(directory, "DCIM") is None:
                 continue
-            with contextlib.suppress(GhostrollError, OSError):  # it may be gone again
+            with contextlib.suppress(GhostrollError, OSError):  # removed meanwhile
                 found.append(card.find_volume(directory))
     return found
 
@@ -50,23 +42,23 @@ def _two_levels(root: Path) -> Iterator[Path]:
         yield from directories.subdirectories(child)
 
 
-class Alarm(Protocol):
-    """Wakes the loop when something may have been plugged in."""
+class HotplugTrigger(Protocol):
+    """Wakes the watch loop when a card may have been inserted."""
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Return when something happened, after `seconds`, or on a stop."""
+        """Return after an event, after `seconds`, or on a stop."""
 
 
-class Polling:
-    """Looks again after a while."""
+class PollingTrigger:
+    """Wakes after the full timeout, for machines without udev."""
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Wait the whole time."""
+        """Wait for the whole time or a stop."""
         stop.wait(seconds)
 
 
-class Udev:
-    """Is woken by the kernel's block devices; a mount follows soon after."""
+class UdevTrigger:
+    """Wakes on events of block devices."""
 
     def __init__(self) -> None:
         import pyudev  # noqa: PLC0415 - Linux with udev only
@@ -76,17 +68,17 @@ class Udev:
         self._monitor.start()
 
     def wait(self, seconds: float, stop: threading.Event) -> None:
-        """Wait for an event of a block device."""
+        """Return soon after an event of a block device, after `seconds`, or on a stop."""
         deadline = time.monotonic() + seconds
         while not stop.is_set() and (left := deadline - time.monotonic()) > 0:
             if self._monitor.poll(min(left, 0.5)) is not None:
-                stop.wait(0.5)  # let it be mounted
+                stop.wait(0.5)  # the mount follows the event
                 return
 
 
-def alarm() -> Alarm:
-    """Return what wakes the loop on this machine."""
+def hotplug_trigger() -> HotplugTrigger:
+    """Return the trigger for this machine: udev, else polling."""
     try:
-        return Udev()
+        return UdevTrigger()
     except (ImportError, OSError):
-        return Polling()
+        return PollingTrigger()

@@ -1,4 +1,7 @@
-"""Opening media files of a card, and the sample that recognises a file without reading it whole."""
+"""Open media files, and hash a sample of a file: its size, first and last 64 KiB.
+
+Equal samples mean that a file is probably known; only a SHA-256 of all bytes proves it.
+"""
 
 import hashlib
 import os
@@ -15,8 +18,8 @@ from ghostroll.card.volume import Volume
 SAMPLE_BYTES = 64 * 1024
 
 
-class Sampler:
-    """Takes a file's chunks in order and gives the SHA-256 of its first and last 64 KiB."""
+class SampleHash:
+    """Incremental SHA-256 of a file's size, first and last 64 KiB, with the interface of hashlib."""
 
     def __init__(self) -> None:
         self._head = b""
@@ -24,7 +27,7 @@ class Sampler:
         self._size = 0
 
     def update(self, chunk: bytes) -> None:
-        """Take the next bytes of the file."""
+        """Add the next bytes of the file."""
         missing = SAMPLE_BYTES - len(self._head)
         if missing:
             self._head += chunk[:missing]
@@ -35,21 +38,21 @@ class Sampler:
         self._size += len(chunk)
 
     def skip(self, size_bytes: int) -> None:
-        """Pass over bytes that lie between head and tail."""
+        """Count bytes between head and tail without reading them."""
         self._size += size_bytes
 
     def hexdigest(self) -> str:
-        """Return the sample of what was taken so far."""
+        """Return the hash of the bytes added so far."""
         return hashlib.sha256(b"%d:" % self._size + self._head + self._tail).hexdigest()
 
 
 @contextmanager
-def opened(volume: Volume, file: CardFile) -> Iterator[int]:
-    """Open a media file for reading, as a descriptor.
+def open_media_file(volume: Volume, file: CardFile) -> Iterator[int]:
+    """Yield a file descriptor for reading a media file.
 
-    Raises FileFailed for what is not the regular file of the size that was listed, OSError where the card fails.
+    Raises FileFailed if it is no longer a regular file of the listed size, OSError if the card fails.
     """
-    # O_NONBLOCK: should the name have become a FIFO, opening it must not wait.
+    # O_NONBLOCK: opening must not block if the name is a FIFO by now.
     fd = open_without_atime(volume.root / file.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         facts = os.fstat(fd)
@@ -65,10 +68,10 @@ def opened(volume: Volume, file: CardFile) -> Iterator[int]:
         os.close(fd)
 
 
-def sample_of(volume: Volume, file: CardFile) -> str:
-    """Return the sample of a file on the card, reading at most 128 KiB; raises OSError or FileFailed."""
-    sampler = Sampler()
-    with opened(volume, file) as fd:
+def sample_sha256_of(volume: Volume, file: CardFile) -> str:
+    """Return the sample hash of a file on the card, reading at most 128 KiB. Raises OSError, FileFailed."""
+    sampler = SampleHash()
+    with open_media_file(volume, file) as fd:
         sampler.update(_read_at(fd, 0))
         skipped = max(SAMPLE_BYTES, file.size_bytes - SAMPLE_BYTES) - SAMPLE_BYTES
         tail = _read_at(fd, SAMPLE_BYTES + skipped)
@@ -78,8 +81,8 @@ def sample_of(volume: Volume, file: CardFile) -> str:
 
 
 def _read_at(fd: int, offset: int) -> bytes:
-    """Read one end of a file; a filesystem in a program (FUSE) may give less at once than is there."""
-    taken = b""
-    while len(taken) < SAMPLE_BYTES and (chunk := os.pread(fd, SAMPLE_BYTES - len(taken), offset + len(taken))):
-        taken += chunk
-    return taken
+    """Read up to 64 KiB at `offset`; a FUSE filesystem may return less per read than there is."""
+    data = b""
+    while len(data) < SAMPLE_BYTES and (chunk := os.pread(fd, SAMPLE_BYTES - len(data), offset + len(data))):
+        data += chunk
+    return data

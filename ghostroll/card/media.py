@@ -1,7 +1,4 @@
-"""What the files of a card are: pictures, RAW, video, companions, housekeeping.
-
-Only names and the first bytes decide; nothing here opens a file.
-"""
+"""Classify the files of a card by name and first bytes: stills, RAW, video, sidecars, housekeeping."""
 
 import os
 from dataclasses import dataclass
@@ -10,7 +7,7 @@ from pathlib import PurePosixPath
 from ghostroll.base.media_kind import MediaKind
 
 READING_ORDER = tuple(MediaKind)
-_THE_REST = READING_ORDER.index(MediaKind.SIDECAR)
+_OTHERS = READING_ORDER.index(MediaKind.SIDECAR)
 
 _STILL_SUFFIXES = frozenset("jpg jpeg jpe mpo heic heif hif png tif tiff webp avif".split())
 _RAW_SUFFIXES = frozenset(
@@ -29,7 +26,7 @@ _KIND_BY_SUFFIX = {
 }
 JPEG_SUFFIXES = frozenset("jpg jpeg jpe mpo".split())
 
-# What a camera or a computer leaves on a card for its own book-keeping. Short and named: the rest is kept.
+# Files that cameras and computers write for their own use. A short list of names: any other file is kept.
 _HOUSEKEEPING_NAMES = frozenset(
     name.casefold() for name in (".DS_Store", "Thumbs.db", "ehthumbs.db", "desktop.ini", "NC_FLLST.DAT", "INDEX.BDM")
 )
@@ -37,14 +34,14 @@ _HOUSEKEEPING_SUFFIXES = frozenset(["ctg"])
 
 MEDIA_ROOTS = ("DCIM", "PRIVATE/M4ROOT", "PRIVATE/AVCHD", "CONTENTS")
 
-# ISO base media file format brands of pictures (ISO/IEC 23008-12, AV1 image file format).
+# Brands of still pictures in the ISO base media file format (ISO/IEC 23008-12; AV1 Image File Format).
 _PICTURE_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"avif", b"avis"))
 SNIFF_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
 class CardFile:
-    """A media file as the scan saw it. `path` is relative to the volume, invalid UTF-8 as surrogates (PEP 383)."""
+    """A media file as listed by the scan. `path` is relative to the volume; invalid UTF-8 is escaped as in PEP 383."""
 
     path: str
     kind: MediaKind
@@ -53,27 +50,27 @@ class CardFile:
 
 
 def suffix_of(name: str) -> str:
-    """Return the suffix of a file name in lower case without its dot, or "" where there is none."""
+    """Return the suffix of a file name in lower case, without the dot; "" if it has none."""
     return PurePosixPath(name).suffix[1:].lower()
 
 
 def stem_of(path: str) -> str:
-    """Return `path` without its suffix, in a form that ignores case: what pairs a RAW with its JPEG."""
+    """Return `path` without its suffix and case-folded: equal for a RAW file and its JPEG."""
     return path[: len(path) - len(PurePosixPath(path).suffix)].casefold()
 
 
 def kind_of(name: str) -> MediaKind:
-    """Return the kind that a file's name announces."""
+    """Return the kind of media file that a file name's suffix stands for."""
     return _KIND_BY_SUFFIX.get(suffix_of(name), MediaKind.OTHER)
 
 
 def is_housekeeping(name: str) -> bool:
-    """Tell whether a file of this name is a computer's or camera's own book-keeping, not the owner's."""
+    """Tell whether a camera or computer wrote a file of this name for its own use."""
     return name.startswith("._") or name.casefold() in _HOUSEKEEPING_NAMES or suffix_of(name) in _HOUSEKEEPING_SUFFIXES
 
 
-def looks_like_still(head: bytes) -> bool:
-    """Tell from a file's first `SNIFF_BYTES` whether it is a picture, whatever its name says."""
+def has_picture_signature(head: bytes) -> bool:
+    """Tell from a file's first `SNIFF_BYTES` whether it is a JPEG, PNG, WebP, HEIF or AVIF picture."""
     return (
         head.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"))
         or (head[:4] == b"RIFF" and head[8:12] == b"WEBP")
@@ -81,6 +78,6 @@ def looks_like_still(head: bytes) -> bool:
     )
 
 
-def reading_key(file: CardFile) -> tuple[int, bytes]:
-    """Sort key of the reading order: stills, RAW, video, the rest; each by path bytes."""
-    return min(READING_ORDER.index(file.kind), _THE_REST), os.fsencode(file.path)
+def reading_order_key(file: CardFile) -> tuple[int, bytes]:
+    """Return the sort key of the reading order: stills, RAW, video, others; each by path bytes."""
+    return min(READING_ORDER.index(file.kind), _OTHERS), os.fsencode(file.path)

@@ -1,4 +1,4 @@
-"""List the media files of a volume. No media file is opened."""
+"""List the media files of a volume, without opening any."""
 
 import math
 import os
@@ -9,14 +9,12 @@ from pathlib import Path
 
 from ghostroll.base.errors import CardFailed, CardUnreadable
 from ghostroll.card.directories import Entry, find_directory, list_directory
-from ghostroll.card.media import MEDIA_ROOTS, CardFile, is_housekeeping, kind_of, reading_key
-from ghostroll.card.volume import Volume, presence_or_gone
+from ghostroll.card.media import MEDIA_ROOTS, CardFile, is_housekeeping, kind_of, reading_order_key
+from ghostroll.card.volume import Volume, require_medium
 
-# A damaged FAT can contain itself; cameras never nest this deep.
-_DEPTH_MOST = 40
-
-
-# What computers leave beside the owner's files.
+# A damaged FAT can be cyclic; cameras never nest this deep.
+_MAX_DEPTH = 40
+# Directories that computers create.
 _HOUSEKEEPING_DIRECTORIES = frozenset(
     name.casefold()
     for name in (
@@ -34,7 +32,7 @@ _HOUSEKEEPING_DIRECTORIES = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A directory of the card that could not be listed, or a file of which it cannot be told what it is."""
+    """A directory that could not be listed, or an entry whose type or size could not be read or cannot be right."""
 
     path: str
     reason: str
@@ -42,7 +40,7 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What is on a volume: media files in reading order, and what was passed over."""
+    """The media files of a volume in reading order, and what was skipped. `ignored` counts housekeeping files."""
 
     files: tuple[CardFile, ...]
     ignored: int
@@ -51,21 +49,22 @@ class Scan:
 
 
 def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
-    """List the media files of a volume. Symbolic links and special files are never followed.
+    """List the media files of a volume, skipping symbolic links and special files.
 
-    `alive` is called for each entry that was looked at. Raises CardFailed where the volume went away.
+    `alive` is called for each directory entry. Raises CardFailed if the medium was removed or changed meanwhile,
+    CardUnreadable if the filesystem is damaged and no file is readable.
     """
-    before = volume.presence or presence_or_gone(volume)
+    before = volume.medium or require_medium(volume)
     roots = [found for name in MEDIA_ROOTS if (found := find_directory(volume.root, name))]
     unreadable: list[Unreadable] = []
     files: list[CardFile] = []
     ignored = 0
-    size_most = _capacity_bytes(volume)
+    capacity_bytes = _capacity_bytes(volume)
     for root in roots:
         for path, entry in _regular_files(volume.root, root, unreadable, alive):
             if is_housekeeping(entry.name):
                 ignored += 1
-            elif entry.size_bytes > size_most:
+            elif entry.size_bytes > capacity_bytes:
                 unreadable.append(Unreadable(path, "its size is more than the card holds: is the card damaged?"))
             else:
                 files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
@@ -74,22 +73,22 @@ def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
         for path, entry in _regular_files(volume.root, volume.root, unreadable, alive, skip=frozenset(roots))
         if not is_housekeeping(entry.name)
     ]
-    if presence_or_gone(volume) != before or not roots:
+    if require_medium(volume) != before or not roots:
         raise CardFailed("The card was taken out or changed while it was listed.")
     if volume.damage:
         unreadable.append(Unreadable("", f"the card is damaged: {volume.damage}"))
         if not files:
             raise CardUnreadable(f"The card cannot be read: {volume.damage}")
-    return Scan(tuple(sorted(files, key=reading_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
+    return Scan(tuple(sorted(files, key=reading_order_key)), ignored, tuple(sorted(outside)), tuple(unreadable))
 
 
 def _capacity_bytes(volume: Volume) -> float:
-    """Return how many bytes the volume holds at most: one damaged entry must not claim all room there is for itself."""
+    """Return the volume's capacity: a file listed as larger comes from a damaged entry. Raises CardFailed."""
     try:
         facts = os.statvfs(volume.root)
     except OSError:
         raise CardFailed("The card was taken out.") from None
-    return facts.f_blocks * facts.f_frsize or math.inf  # 0: the filesystem does not tell
+    return facts.f_blocks * facts.f_frsize or math.inf  # 0: unknown
 
 
 def _regular_files(
@@ -100,9 +99,9 @@ def _regular_files(
     skip: frozenset[Path] = frozenset(),
 ) -> Iterator[tuple[str, Entry]]:
     """Yield (path relative to `top`, entry) of every regular file below `start`."""
-    waiting = [(start, 0)]
-    while waiting:
-        directory, depth = waiting.pop()
+    pending = [(start, 0)]
+    while pending:
+        directory, depth = pending.pop()
         relative = "" if directory == top else f"{directory.relative_to(top)}/"
         try:
             entries = list_directory(directory, alive)
@@ -116,7 +115,7 @@ def _regular_files(
                 unreadable.append(Unreadable(relative + entry.name, entry.error))
             elif not stat.S_ISDIR(entry.mode) or (not relative and entry.name.casefold() in _HOUSEKEEPING_DIRECTORIES):
                 continue
-            elif depth >= _DEPTH_MOST:
+            elif depth >= _MAX_DEPTH:
                 unreadable.append(Unreadable(relative + entry.name, "nested too deep: is the card damaged?"))
             elif (inner := directory / entry.name) not in skip:
-                waiting.append((inner, depth + 1))
+                pending.append((inner, depth + 1))

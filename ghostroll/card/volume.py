@@ -1,4 +1,4 @@
-"""Find a card's volume: its mount point, label, id and medium. Nothing is written."""
+"""Find the mount point, label, id and medium of a card's volume."""
 
 import os
 import re
@@ -12,29 +12,29 @@ from ghostroll.base.errors import CardFailed, VolumeNotFound
 from ghostroll.base.log import printable
 from ghostroll.card.directories import find_directory
 
-_BY_PLACE = "place:"
+_PATH_ID_PREFIX = "place:"
 
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """A mounted filesystem of a card. `card_id` says which; without a filesystem's own id it is just the place."""
+    """A mounted filesystem of a card. `card_id` is the filesystem's UUID and size, or its path if it has no UUID."""
 
     root: Path
     label: str
     device: str | None
     card_id: str
-    presence: "Presence | None" = field(default=None, compare=False)  # the medium that all this was read from
-    damage: str | None = field(default=None, compare=False)  # what the kernel found wrong with the filesystem
+    medium: "Medium | None" = field(default=None, compare=False)  # the medium that these fields were read from
+    damage: str | None = field(default=None, compare=False)  # filesystem errors reported by the kernel
 
     @property
     def is_identified(self) -> bool:
-        """Whether `card_id` stays with the card, so that its files can be recognised by name, size and time."""
-        return not self.card_id.startswith(_BY_PLACE)
+        """Whether `card_id` is stable, so that files on the card can be recognised by name, size and time."""
+        return not self.card_id.startswith(_PATH_ID_PREFIX)
 
 
 @dataclass(frozen=True, slots=True)
-class Presence:
-    """Which medium is behind a volume just now: `diskseq` changes with each medium, names do not."""
+class Medium:
+    """The medium behind a volume. The kernel counts `diskseq` up with each medium; device names are reused."""
 
     device_number: int
     root_inode: int
@@ -43,13 +43,13 @@ class Presence:
 
 
 def find_volume(root: Path) -> Volume:
-    """Return the volume mounted at `root`, or the directory `root` taken as one.
+    """Return the volume mounted at `root`, or the directory `root` as a volume.
 
-    Raises VolumeNotFound where there is no directory, or no `DCIM` directory in it.
+    Raises VolumeNotFound if `root` is not a directory that contains `DCIM`.
     """
     try:
         root = root.resolve(strict=True)
-    except (OSError, ValueError, RuntimeError):  # no such place, a name that cannot be one, links in a circle
+    except (OSError, ValueError, RuntimeError):  # missing, an invalid name, a cycle of links
         raise VolumeNotFound(f"There is no volume at {printable(str(root))}.") from None
     if find_directory(root, "DCIM") is None:
         raise VolumeNotFound(
@@ -62,31 +62,31 @@ def find_volume(root: Path) -> Volume:
         root=root,
         label=label_in(properties) or root.name,
         device=properties.get("DEVNAME"),
-        card_id=f"{identity}:{os.statvfs(root).f_blocks}" if identity else f"{_BY_PLACE}{printable(str(root))}",
+        card_id=f"{identity}:{os.statvfs(root).f_blocks}" if identity else f"{_PATH_ID_PREFIX}{printable(str(root))}",
     )
     try:
-        return replace(volume, presence=presence(volume))
+        return replace(volume, medium=current_medium(volume))
     except OSError:
         raise VolumeNotFound(f"The volume at {printable(str(root))} is gone.") from None
 
 
 def volume_of_device(device: str) -> Volume:
-    """Return the volume of a mounted block device such as `/dev/sda1`; raises VolumeNotFound."""
+    """Return the volume of a mounted block device such as `/dev/sda1`. Raises VolumeNotFound."""
     return find_volume(mount_point(device))
 
 
 def mount_point(device: str) -> Path:
-    """Return where a block device such as `/dev/sda1` is mounted; raises VolumeNotFound where it is not."""
-    wanted = _number_of(device)
+    """Return the mount point of a block device such as `/dev/sda1`. Raises VolumeNotFound if it is not mounted."""
+    number = _device_number(device)
     for line in Path("/proc/self/mountinfo").read_text(errors="surrogateescape").splitlines():
         fields = line.split()  # proc_pid_mountinfo(5): 3 is major:minor, 5 the mount point
-        if fields[2] == wanted:
+        if fields[2] == number:
             return Path(_unescaped(fields[4]))
     raise VolumeNotFound(f"{printable(device)} is not mounted.", hint="Mount it, or give its directory with --volume.")
 
 
-def _number_of(device: str) -> str:
-    """Return a block device's number as mountinfo has it: from sysfs(5), since a service may have no such `/dev`."""
+def _device_number(device: str) -> str:
+    """Return a device's `major:minor` from sysfs(5): a sandboxed service may not see it in `/dev`."""
     try:
         return (Path("/sys/class/block") / Path(device).name / "dev").read_text().strip()
     except (OSError, ValueError):
@@ -94,14 +94,14 @@ def _number_of(device: str) -> str:
 
 
 def label_of(root: Path) -> str:
-    """Return the label of the filesystem mounted at `root`; empty where it has none."""
+    """Return the label of the filesystem mounted at `root`; "" if it has none."""
     return label_in(_device_properties(root))
 
 
 def label_in(properties: Mapping[str, str]) -> str:
-    r"""Return a filesystem's label from udev's properties of its device; empty where it has none.
+    r"""Return a filesystem's label from the udev properties of its device; "" if it has none.
 
-    ID_FS_LABEL has underscores for spaces; ID_FS_LABEL_ENC has it all, unsafe bytes as \xHH (blkid_encode_string(3)).
+    ID_FS_LABEL replaces spaces by underscores; ID_FS_LABEL_ENC escapes unsafe bytes as \xHH (blkid_encode_string(3)).
     """
     encoded = properties.get("ID_FS_LABEL_ENC")
     if encoded is None:
@@ -111,14 +111,14 @@ def label_in(properties: Mapping[str, str]) -> str:
     return as_bytes.decode(errors="replace").strip()
 
 
-def presence(volume: Volume) -> Presence:
-    """Return which medium is behind the volume now; raises OSError where it is gone."""
+def current_medium(volume: Volume) -> Medium:
+    """Return the medium behind the volume now. Raises OSError if it is gone."""
     facts = volume.root.stat()
     if not stat.S_ISDIR(facts.st_mode):
         raise NotADirectoryError(str(volume.root))
     os.statvfs(volume.root)  # stat may be answered from a cache when the filesystem is dead; this is not
     disk = _disk_of(facts.st_dev)
-    return Presence(facts.st_dev, facts.st_ino, diskseq_of(facts.st_dev), _read_text(disk / "size"))
+    return Medium(facts.st_dev, facts.st_ino, diskseq_of(facts.st_dev), _read_text(disk / "size"))
 
 
 def diskseq_of(device_number: int) -> str:
@@ -132,10 +132,10 @@ def _disk_of(device_number: int) -> Path:
     return block.resolve().parent if (block / "partition").exists() else block
 
 
-def presence_or_gone(volume: Volume) -> Presence:
-    """Return which medium is behind the volume now; raises CardFailed where it is gone."""
+def require_medium(volume: Volume) -> Medium:
+    """Return the medium behind the volume now. Raises CardFailed if it is gone."""
     try:
-        return presence(volume)
+        return current_medium(volume)
     except OSError:
         raise CardFailed("The card was taken out.") from None
 
@@ -148,7 +148,7 @@ def _read_text(path: Path) -> str:
 
 
 def _device_properties(root: Path) -> dict[str, Any]:
-    """Return udev's properties of the device mounted at `root`; empty where there is no udev."""
+    """Return the udev properties of the device mounted at `root`; {} without udev."""
     try:
         import pyudev  # noqa: PLC0415 - Linux only, and only for mounted cards
     except ImportError:
@@ -161,7 +161,7 @@ def _device_properties(root: Path) -> dict[str, Any]:
 
 
 def _unescaped(text: str) -> str:
-    """Undo the octal escapes of mountinfo: space, tab, newline and backslash."""
+    """Decode the octal escapes of mountinfo: space, tab, newline and backslash."""
     for code in ("040", "011", "012", "134"):
         text = text.replace("\\" + code, chr(int(code, 8)))
     return text

@@ -10,8 +10,8 @@ from ghostroll.base.signals import stop_on_signals
 from ghostroll.catalog import Catalog
 from ghostroll.commands.printing import print_lines, progress_bar
 from ghostroll.recovery import rebuild
-from ghostroll.recovery.disk_reader import Reader
-from ghostroll.recovery.unknown_sessions import require_base
+from ghostroll.recovery.disk_reader import DiskReader
+from ghostroll.recovery.unknown_sessions import require_base_dir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,23 +20,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action",
         choices=["rebuild"],
-        help="keep a damaged catalog aside, take in every session on the disk that the catalog does not know",
+        help="quarantine a damaged catalog, and import every session on the disk that the catalog does not know",
     )
 
 
 def main(options: argparse.Namespace, effective: Effective) -> int:
-    """Make a lost or damaged catalog anew from the sessions on the disk."""
+    """Rebuild a lost or damaged catalog from the sessions on the disk."""
     settings = effective.settings
-    require_base(settings, needed=True)
-    rebuild.refuse_beside_runs(settings.status_path)
-    message = "Making the catalog anew."
-    with stop_on_signals() as stop, progress_bar(message) as tell, rebuild.announced(settings, message):
-        rebuilt = rebuild.Rebuilt(rebuild.put_damaged_aside(settings))
-        reader = Reader(stop, 0, "Run `ghostroll catalog rebuild` again: it goes on where it stopped.", tell)
+    require_base_dir(settings, needed=True)
+    rebuild.require_no_runs(settings.status_path)
+    message = "Rebuilding the catalog."
+    with stop_on_signals() as stop, progress_bar(message) as tell, rebuild.rebuild_status(settings, message):
+        rebuilt = rebuild.RebuildResult(rebuild.quarantine_if_damaged(settings))
+        reader = DiskReader(stop, 0, "Run `ghostroll catalog rebuild` again: it goes on where it stopped.", tell)
         with Catalog(settings.db_path) as catalog:
-            rebuilt.sessions.extend(rebuild.take_in_sessions(settings, catalog, reader))
+            rebuilt.sessions.extend(rebuild.import_unknown_sessions(settings, catalog, reader))
     if options.json:
         print(json.dumps(asdict(rebuilt), indent=1, default=str))
     else:
-        print_lines(rebuild.in_words(rebuilt))
+        print_lines(rebuild.summary_lines(rebuilt))
     return EX_SOME_FAILED if rebuilt.damaged else EX_OK

@@ -3,7 +3,7 @@
 import argparse
 import time
 
-from ghostroll.appliance.helper_requests import HelperRequests, withdraw
+from ghostroll.appliance.helper_requests import HelperRequests, cancel
 from ghostroll.base.config import Effective
 from ghostroll.base.errors import EX_OK, UsageError, VolumeNotFound, on_disk
 
@@ -20,7 +20,7 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
     """Release one card or all, and say when they may be pulled."""
     requests = HelperRequests(effective.settings.status_path.parent)
     asked = options.device.removeprefix("/dev/") if options.device else None
-    if asked and requests.are_available and asked not in requests.devices():
+    if asked and requests.is_available and asked not in requests.devices():
         raise VolumeNotFound(f"There is no card in {options.device}.", hint="`ghostroll eject` releases every card.")
     with on_disk():
         request = requests.eject(asked)
@@ -34,7 +34,7 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
             print(f"Safe to remove: the card in {device}.")
             waiting.remove(device)
         time.sleep(_EJECT_POLL_SECONDS)
-    if waiting and withdraw(request):
+    if waiting and cancel(request):
         raise UsageError("Nobody heard it.", hint="`ghostroll doctor` tells whether ghostroll-eject.path runs.")
     for device in waiting:
         print(

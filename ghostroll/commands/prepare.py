@@ -7,7 +7,7 @@ from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import SessionRow
 from ghostroll.pipeline.invocation import Invocation, capture_errors, finish_sessions
 from ghostroll.pipeline.run import Run, Summary
-from ghostroll.recovery.unknown_sessions import warn_of_unknown
+from ghostroll.recovery.unknown_sessions import warn_about_unknown
 
 # A catalog up to this size, of 20,000 pictures, is read whole in no time at each start; a greater one by `verify`.
 _CHECKED_BYTES_MOST = 64 << 20
@@ -18,7 +18,7 @@ def check_catalog(invocation: Invocation) -> None:
     settings = invocation.settings
     if settings.db_path.stat().st_size <= _CHECKED_BYTES_MOST:
         invocation.catalog.check()
-    warn_of_unknown(settings, invocation.catalog)
+    warn_about_unknown(settings, invocation.catalog)
 
 
 def chosen_sessions(catalog: Catalog, names: list[str]) -> list[SessionRow]:

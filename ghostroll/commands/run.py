@@ -14,7 +14,7 @@ from ghostroll.pipeline import inserted_card, pipeline
 from ghostroll.pipeline.invocation import open_invocation
 from ghostroll.pipeline.run import Summary
 from ghostroll.pipeline.select_session import check_places
-from ghostroll.recovery.unknown_sessions import refuse_unknown
+from ghostroll.recovery.unknown_sessions import reject_unknown
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +33,7 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
     with open_invocation(effective.settings, bar=on_terminal()) as invocation:
         check_catalog(invocation)
         if options.session_id is not None:
-            refuse_unknown(effective.settings, invocation.catalog, options.session_id)
+            reject_unknown(effective.settings, invocation.catalog, options.session_id)
         summary, exit_code = run_card(
             invocation, functools.partial(work, session_id=options.session_id, rehash=options.rehash)
         )

@@ -11,8 +11,8 @@ from ghostroll.commands.prepare import chosen_sessions
 from ghostroll.commands.printing import print_lines, progress_bar
 from ghostroll.pipeline.invocation import open_invocation
 from ghostroll.recovery import verify
-from ghostroll.recovery.disk_reader import Reader
-from ghostroll.recovery.unknown_sessions import require_base
+from ghostroll.recovery.disk_reader import DiskReader
+from ghostroll.recovery.unknown_sessions import require_base_dir
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,17 +27,17 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
         catalog, stop = invocation.catalog, invocation.stop
         catalog.check(thorough=True)
         rows = chosen_sessions(catalog, options.sessions) if options.sessions else catalog.sessions()
-        require_base(effective.settings, needed=bool(rows))
+        require_base_dir(effective.settings, needed=bool(rows))
         sessions = [session_of(effective.settings, row.session_id) for row in rows]
-        reader = Reader(stop, verify.bytes_to_read(catalog, sessions), "Run `ghostroll verify` again.", tell)
+        reader = DiskReader(stop, verify.bytes_to_read(catalog, sessions), "Run `ghostroll verify` again.", tell)
         with on_disk():
             findings = [
-                verify.verified_session(catalog, session, row, reader)
+                verify.verify_session(catalog, session, row, reader)
                 for session, row in zip(sessions, rows, strict=True)
             ]
     if options.json:
         print(json.dumps([asdict(each) for each in findings], indent=1))
     else:
-        print_lines([line for each in findings for line in verify.in_words(each)] or ["No sessions yet."])
+        print_lines([line for each in findings for line in verify.summary_lines(each)] or ["No sessions yet."])
         print_lines(verify.advice(findings))
     return EX_OK if all(each.is_fine for each in findings) else EX_SOME_FAILED

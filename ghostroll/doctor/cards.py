@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from ghostroll.base.config import Settings
-from ghostroll.card.discovery import find_volumes, is_ours, label_matches
+from ghostroll.card.discovery import find_volumes, is_accepted, label_matches
 from ghostroll.card.volume import label_in
 from ghostroll.doctor.findings import Finding, ok, warning
 
@@ -24,7 +24,7 @@ def findings(settings: Settings, cards_place: Path = _CARDS_PLACE) -> Iterator[F
     for volume in find_volumes((*settings.mount_roots, cards_place)):
         devices.add(volume.device)
         label = volume.label if volume.device else volume.root.name
-        found.append(_told(settings, label, f"at {volume.root}", taken=is_ours(settings.sd_label, volume)))
+        found.append(_told(settings, label, f"at {volume.root}", taken=is_accepted(settings.sd_label, volume)))
     found += [
         told for each in _block_devices() if each["DEVNAME"] not in devices and (told := of_device(settings, each))
     ]

@@ -11,4 +11,4 @@ STATE_DIRECTORY = Path("/var/lib/ghostroll")
 
 def is_appliance(settings: Settings) -> bool:
     """Tell whether the appliance's units are at work here."""
-    return HelperRequests(settings.status_path.parent).are_available
+    return HelperRequests(settings.status_path.parent).is_available

@@ -16,7 +16,7 @@ from ghostroll.doctor.findings import EX_CONFIGURATION, EX_DISK, Finding, failed
 from ghostroll.recovery.unknown_sessions import unknown_sessions
 
 _BUSY_SECONDS = 10.0
-_REBUILD = "`ghostroll catalog rebuild` takes them in. The photos themselves are on the disk."
+_REBUILD = "`ghostroll catalog rebuild` imports them. The photos themselves are on the disk."
 
 
 def findings(settings: Settings) -> Iterator[Finding]:

@@ -1,1 +1,1 @@
-"""Copying media files from the card: plan, copy, flush, read back, record."""
+"""Ingest a card: plan, copy, flush, read back, catalogue."""

@@ -1,4 +1,4 @@
-"""Making copies safe: flushed, renamed, read back and catalogued, several with one flush."""
+"""Commit copied files in batches: flush, rename, read back, catalogue."""
 
 import errno
 import queue
@@ -12,22 +12,25 @@ from ghostroll.base.errors import disk_error
 from ghostroll.base.log import logger, printable
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.base.session_paths import Session
-from ghostroll.card.media import looks_like_still
+from ghostroll.card.media import has_picture_signature
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import Original, RenderState, SavedFile
-from ghostroll.ingest.copy import Copied
-from ghostroll.ingest.names import fitting_path, numbered
+from ghostroll.ingest.copy import CopiedFile
+from ghostroll.ingest.names import numbered, truncated_path
 from ghostroll.ingest.plan import PlannedFile
 from ghostroll.status.recorder import StatusRecord
 
-# How many copied files may wait for, and share, one flush.
+# A batch shares one flush; more files than this wait in the copier.
 _BATCH_FILES = 32
 _BATCH_BYTES = 256 << 20
 
 
 @dataclass
 class Committer:
-    """Takes copied files in a thread of its own, so that the card never waits for the disk's flush."""
+    """Commits copied files in a background thread, so that reading the card never waits for a flush.
+
+    `on_saved` is called after each batch.
+    """
 
     session: Session
     catalog: Catalog
@@ -36,95 +39,95 @@ class Committer:
     stop: threading.Event
     verify: bool
     alive: Callable[[], None]
-    saved: Callable[[], None]
+    on_saved: Callable[[], None]
 
-    _settling: "queue.Queue[Copied | None]" = field(default_factory=lambda: queue.Queue(_BATCH_FILES), init=False)
-    _on_their_way: set[str] = field(default_factory=set, init=False)
-    _again: list[PlannedFile] = field(default_factory=list, init=False)
+    _queue: "queue.Queue[CopiedFile | None]" = field(default_factory=lambda: queue.Queue(_BATCH_FILES), init=False)
+    _submitted: set[str] = field(default_factory=set, init=False)
+    _mismatched: list[PlannedFile] = field(default_factory=list, init=False)
     _error: BaseException | None = field(default=None, init=False)
     _thread: threading.Thread | None = field(default=None, init=False)
 
-    def take(self, copied: Copied) -> None:
-        """Have a copied file made safe soon; waits while there are too many."""
+    def submit(self, copied: CopiedFile) -> None:
+        """Queue a copied file; blocks while the queue is full."""
         if self._thread is None:
-            self._thread = log.thread(self._settle, "settle")
+            self._thread = log.thread(self._run, "commit")
             self._thread.start()
-        self._on_their_way.add(copied.sha256)
-        self._settling.put(copied)
+        self._submitted.add(copied.sha256)
+        self._queue.put(copied)
 
-    def has_taken(self, sha256: str) -> bool:
-        """Tell whether a file of this content was taken, and not found to be wrong since."""
-        return sha256 in self._on_their_way
+    def has_submitted(self, sha256: str) -> bool:
+        """Tell whether a file of this content was submitted and its copy was not found to differ."""
+        return sha256 in self._submitted
 
     def drain(self) -> None:
-        """Wait until all that was taken is settled, one way or the other."""
+        """Wait until every submitted file is committed, mismatched or dropped, and end the thread."""
         if self._thread is not None:
-            self._settling.put(None)
+            self._queue.put(None)
             self._thread.join()
             self._thread = None
 
     def raise_error(self) -> None:
-        """Raise what ended the work."""
+        """Raise the error that ended the thread, if any."""
         if self._error:
             raise self._error
 
-    def wrong_copies(self) -> list[PlannedFile]:
-        """Return, once, the files whose copies do not match what was read."""
-        again, self._again = self._again, []
-        return again
+    def take_mismatched(self) -> list[PlannedFile]:
+        """Return and forget the files whose copies on disk differ from what was read."""
+        mismatched, self._mismatched = self._mismatched, []
+        return mismatched
 
-    def _settle(self) -> None:
+    def _run(self) -> None:
         while batch := self._next_batch():
             if self._error or self.stop.is_set():
                 continue
             try:
-                self._make_safe(batch)
+                self._commit(batch)
             except OSError as error:
                 self._error = disk_error(error)
-            except BaseException as error:  # noqa: BLE001 - raised again in the reader's thread
+            except BaseException as error:  # noqa: BLE001 - raised again by raise_error
                 self._error = error
 
-    def _next_batch(self) -> list[Copied]:
-        """Wait for one copied file, then take all that are ready, within bounds; [] is the end."""
-        batch: list[Copied] = []
+    def _next_batch(self) -> list[CopiedFile]:
+        """Wait for a copied file, and add those that are queued up to the batch limits; [] at the end."""
+        batch: list[CopiedFile] = []
         size_bytes = 0
-        while not batch or (size_bytes < _BATCH_BYTES and not self._settling.empty()):
-            copied = self._settling.get()
+        while not batch or (size_bytes < _BATCH_BYTES and not self._queue.empty()):
+            copied = self._queue.get()
             if copied is None:
                 if batch:
-                    self._settling.put(None)
+                    self._queue.put(None)
                 break
             batch.append(copied)
             size_bytes += copied.planned.file.size_bytes
         return batch
 
-    def _make_safe(self, batch: list[Copied]) -> None:
+    def _commit(self, batch: list[CopiedFile]) -> None:
         paths = self._paths(batch)
         finals = [self.session.originals / path for path in paths]
         durable.move_into_place(zip((copied.temporary for copied in batch), finals, strict=True))
         safe = []
         for copied, path, final in zip(batch, paths, finals, strict=True):
             if self.stop.is_set():
-                return  # what has no row is copied again
+                return  # files without a row are copied again
             matches, verified = self._read_back(copied, final)
             if matches:
                 safe.append(_saved(copied, path, verified=verified))
             else:
                 logger.warning("%s was not written correctly.", printable(copied.planned.file.path))
                 final.unlink()
-                self._on_their_way.discard(copied.sha256)
-                self._again.append(copied.planned)
-        beaten = self.catalog.record_saved(self.session.session_id, self.card_id, safe)
-        for file in beaten:
+                self._submitted.discard(copied.sha256)
+                self._mismatched.append(copied.planned)
+        duplicates = self.catalog.record_saved(self.session.session_id, self.card_id, safe)
+        for file in duplicates:
             (self.session.originals / file.original.path).unlink()
-        self._count(safe, len(beaten))
-        self.saved()
+        self._count(safe, len(duplicates))
+        self.on_saved()
 
-    def _paths(self, batch: list[Copied]) -> list[str]:
-        """Return where each goes below `originals/`: as on the card, but never over another original."""
+    def _paths(self, batch: list[CopiedFile]) -> list[str]:
+        """Return each file's path below `originals/`: as on the card, numbered if an original has that path."""
         paths: list[str] = []
         for copied in batch:
-            path = wanted = self._below_directories(fitting_path(copied.planned.file.path))
+            path = wanted = self._below_directories(truncated_path(copied.planned.file.path))
             number = 1
             while path in paths or self._is_taken(path):
                 number += 1
@@ -137,7 +140,7 @@ class Committer:
         return final.is_dir() or self.catalog.has_original(self.session.session_id, path)
 
     def _below_directories(self, path: str) -> str:
-        """Return `path`, its directories numbered where an original of another card already has such a name."""
+        """Return `path`, numbering directories whose name is taken by an original of another card."""
         *directories, name = path.split("/")
         here = ""
         for directory in directories:
@@ -149,8 +152,8 @@ class Committer:
             here = f"{free}/"
         return here + name
 
-    def _read_back(self, copied: Copied, final: Path) -> tuple[bool, bool]:
-        """Return (whether the copy is right, whether the disk itself was asked)."""
+    def _read_back(self, copied: CopiedFile, final: Path) -> tuple[bool, bool]:
+        """Return (whether the copy matches, whether it was read from a disk and not from memory)."""
         if not self.verify:
             return True, False
         try:
@@ -161,19 +164,19 @@ class Committer:
             raise
         return sha256 == copied.sha256, from_disk
 
-    def _count(self, safe: list[SavedFile], beaten: int) -> None:
+    def _count(self, safe: list[SavedFile], duplicates: int) -> None:
         self.record.add(
-            ingested=len(safe) - beaten,
-            skipped=beaten,
-            new=-beaten,
-            verified=sum(file.verified for file in safe) - beaten,
+            ingested=len(safe) - duplicates,
+            skipped=duplicates,
+            new=-duplicates,
+            verified=sum(file.verified for file in safe) - duplicates,
             saved=len(safe),
         )
 
 
-def _saved(copied: Copied, path: str, *, verified: bool) -> SavedFile:
+def _saved(copied: CopiedFile, path: str, *, verified: bool) -> SavedFile:
     planned = copied.planned
-    is_picture = planned.name and (planned.file.kind is not MediaKind.OTHER or looks_like_still(copied.head))
+    is_picture = planned.name and (planned.file.kind is not MediaKind.OTHER or has_picture_signature(copied.head))
     original = Original(
         path=path,
         kind=planned.file.kind,

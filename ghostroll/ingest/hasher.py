@@ -1,4 +1,4 @@
-"""Hashing a file while it is read."""
+"""Hash a file in a background thread while it is read."""
 
 import hashlib
 import queue
@@ -8,7 +8,7 @@ _QUEUED_CHUNKS = 8
 
 
 class Hasher:
-    """SHA-256 in a thread of its own: on a Pi hashing is about as slow as the card."""
+    """SHA-256 in a background thread: on a Pi hashing takes about as long as reading the card."""
 
     def __init__(self) -> None:
         self._chunks: queue.Queue[bytes | None] = queue.Queue(_QUEUED_CHUNKS)
@@ -16,17 +16,17 @@ class Hasher:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """Start a new file."""
+        """Start the thread if it is not running; to be called before each file."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="hash", daemon=True)
             self._thread.start()
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the file."""
+        """Queue the next bytes of the file, which must not be empty."""
         self._chunks.put(chunk)
 
     def end(self) -> str:
-        """Finish the file and return its digest in hex."""
+        """Return the SHA-256 of the bytes since the last `end`, in hex."""
         self._chunks.put(b"")
         return self._digests.get()
 

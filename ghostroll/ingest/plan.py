@@ -1,4 +1,4 @@
-"""What a run will do with a card: which files are known, which are read, and what their derivatives are called."""
+"""Plan an ingest: which files are already known, which to read, and their derivative names."""
 
 import threading
 from collections.abc import Callable, Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ghostroll.base.errors import FileFailed, Interrupted
 from ghostroll.base.media_kind import MediaKind
-from ghostroll.card.fingerprint import sample_of
+from ghostroll.card.fingerprint import sample_sha256_of
 from ghostroll.card.media import CardFile
 from ghostroll.card.scan import Scan
 from ghostroll.card.volume import Volume
@@ -14,23 +14,23 @@ from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import Remembered
 from ghostroll.ingest.names import derivative_names, picture_sources
 
-# Share image, thumbnail and the share image once more in the zip: the most one picture takes.
-_DERIVED_BYTES_MOST = 1_600_000
+# Upper bound for one picture: share image, thumbnail, and the share image again in the zip.
+_MAX_DERIVED_BYTES = 1_600_000
 
 
 @dataclass(frozen=True, slots=True)
 class KnownFile:
-    """A file of the card that an earlier session saved. `sampled`: its bytes were looked at, not just its name."""
+    """A file that an earlier session saved. `is_sample_verified`: its sample was read, not only name, size and time."""
 
     file: CardFile
     sha256: str
     sample_sha256: str
-    sampled: bool
+    is_sample_verified: bool
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFile:
-    """A file to read. `name` is its derivatives' name, None where it gets none."""
+    """A file to read. `name` is the name of its derivatives; None if it gets none."""
 
     file: CardFile
     name: str | None
@@ -38,31 +38,31 @@ class PlannedFile:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The files of a card: those to read, in reading order, and those known."""
+    """The files of a card: those to read, in reading order, and those already known."""
 
     to_read: tuple[PlannedFile, ...]
     known: tuple[KnownFile, ...]
 
     @property
     def bytes_to_read(self) -> int:
-        """How much has to be copied."""
+        """Sum of the sizes of the files to read."""
         return sum(planned.file.size_bytes for planned in self.to_read)
 
     @property
     def bytes_to_derive(self) -> int:
-        """How much room on disk all that is made from the copies may take."""
+        """Upper bound of the disk space that the derivatives will take."""
         return sum(
-            min(_DERIVED_BYTES_MOST, 2 * planned.file.size_bytes)
+            min(_MAX_DERIVED_BYTES, 2 * planned.file.size_bytes)
             for planned in self.to_read
             if planned.name and planned.file.kind is not MediaKind.OTHER
         )
 
-    def pictures(self) -> tuple[PlannedFile, ...]:
-        """The stills: what guests wait for."""
+    def stills(self) -> tuple[PlannedFile, ...]:
+        """Return the stills to read."""
         return tuple(planned for planned in self.to_read if planned.file.kind is MediaKind.STILL)
 
-    def the_rest(self) -> tuple[PlannedFile, ...]:
-        """Everything but the stills."""
+    def others(self) -> tuple[PlannedFile, ...]:
+        """Return the files to read that are not stills."""
         return tuple(planned for planned in self.to_read if planned.file.kind is not MediaKind.STILL)
 
 
@@ -76,10 +76,10 @@ def make_plan(
     stop: threading.Event | None = None,
     alive: Callable[[], None] = lambda: None,
 ) -> Plan:
-    """Tell known files from those to read; with `rehash`, every file is read.
+    """Return the plan for a scanned card; with `rehash`, no file counts as known.
 
     `taken` are derivative names that the session already uses. `alive` is called for each file. Raises Interrupted
-    on a `stop`.
+    on a stop.
     """
     stop = stop or threading.Event()
     remembered = catalog.remembered(volume.card_id) if volume.is_identified and not rehash else {}
@@ -107,19 +107,19 @@ def _known_files(
             raise Interrupted("Interrupted before the card was read.")
         entry = remembered.get(file.path)
         if entry and (entry.size_bytes, entry.mtime_ns) == (file.size_bytes, file.mtime_ns):
-            yield file.path, KnownFile(file, entry.sha256, entry.sample_sha256, sampled=False)
+            yield file.path, KnownFile(file, entry.sha256, entry.sample_sha256, is_sample_verified=False)
         elif candidates := catalog.remembered_elsewhere(file.path, file.size_bytes):
             try:
-                sample = sample_of(volume, file)
+                sample = sample_sha256_of(volume, file)
             except (OSError, FileFailed):
-                continue  # reading it whole will tell what is wrong
+                continue  # reading the whole file will report the error
             match = next((entry for entry in candidates if entry.sample_sha256 == sample), None)
             if match:
-                yield file.path, KnownFile(file, match.sha256, sample, sampled=True)
+                yield file.path, KnownFile(file, match.sha256, sample, is_sample_verified=True)
 
 
-def read_again(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = ()) -> list[PlannedFile]:
-    """Plan files that were taken for known and are not."""
+def plan_reread(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = ()) -> list[PlannedFile]:
+    """Plan to read files whose samples differ from the known ones."""
     files = list(changed)
     names = derivative_names(picture_sources(files, found.files), taken)
     return [PlannedFile(file, names.get(file.path)) for file in files]
@@ -128,9 +128,9 @@ def read_again(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] = 
 def changed_files(
     volume: Volume, known: Iterable[KnownFile], stop: threading.Event, alive: Callable[[], None] = lambda: None
 ) -> list[CardFile]:
-    """Return the known files whose sample on the card is not the one remembered: they are not known after all.
+    """Return the known files whose sample on the card differs from the catalog's.
 
-    `alive` is called for each file.
+    `alive` is called for each file. Raises Interrupted on a stop.
     """
     changed = []
     for each in known:
@@ -138,9 +138,9 @@ def changed_files(
         if stop.is_set():
             raise Interrupted("The check of the card was interrupted.")
         try:
-            same = each.sampled or sample_of(volume, each.file) == each.sample_sha256
+            same = each.is_sample_verified or sample_sha256_of(volume, each.file) == each.sample_sha256
         except (OSError, FileFailed):
-            same = False  # reading it whole will tell what is wrong
+            same = False  # reading the whole file will report the error
         if not same:
             changed.append(each.file)
     return changed

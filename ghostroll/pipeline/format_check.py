@@ -36,7 +36,7 @@ def conclude_card(run: Run, volume: Volume, found: Scan, plan: Plan, session: Se
                 known.sample_sha256,
             )
             for known in plan.known
-            if known.sampled
+            if known.is_sample_verified
         )
     if session:
         run.catalog.set_card_read(session.session_id, read=not gone)

@@ -20,10 +20,10 @@ _TAKEN_OUT = "The card was taken out or changed before it was read."
 def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash: bool = False) -> Summary:
     """Do the whole job for the card in `device`. Raises GhostrollError for what ends it at once."""
     requests = HelperRequests(run.settings.status_path.parent)
-    medium = requests.mounted_medium(device) if requests.are_available else None
-    slot = MountedCard(requests, device, medium) if medium else None
+    diskseq = requests.mounted_diskseq(device) if requests.is_available else None
+    slot = MountedCard(requests, device, diskseq) if diskseq else None
     try:
-        volume = _volume(run, requests, device, medium)
+        volume = _volume(run, requests, device, diskseq)
         run.slot = slot
         return run_pipeline(run, volume, session_id=session_id, rehash=rehash)
     finally:
@@ -32,11 +32,11 @@ def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash
                 slot.release()
 
 
-def _volume(run: Run, requests: HelperRequests, device: str, medium: str | None) -> Volume:
+def _volume(run: Run, requests: HelperRequests, device: str, diskseq: str | None) -> Volume:
     """Return the card's volume if it is to be taken."""
-    damage = requests.damage(device) if requests.are_available else None
+    damage = requests.filesystem_error(device) if requests.is_available else None
     run.record.change_card(device=device)
-    run.record.change(medium=medium or requests.seen_medium(device))
+    run.record.change(diskseq=diskseq or requests.last_seen_diskseq(device))
     try:
         root = card.mount_point(device)
     except VolumeNotFound as error:
@@ -55,10 +55,10 @@ def _volume(run: Run, requests: HelperRequests, device: str, medium: str | None)
             f"There is no DCIM folder on {_named(label)}: it is not a camera's.",
             hint="Only what is in a camera's folders is taken. Nothing on it was changed.",
         ) from error
-    if medium and volume.presence and volume.presence.diskseq not in ("", medium):
+    if diskseq and volume.medium and volume.medium.diskseq not in ("", diskseq):
         raise CardFailed(_TAKEN_OUT)
     wanted = run.settings.sd_label
-    if not discovery.is_ours(wanted, volume):
+    if not discovery.is_accepted(wanted, volume):
         raise CardRejected(
             f"{_described(label)}; only {wanted} is taken.",
             hint=f'Name the card {wanted}, or set sd_label = "*" to take any.',

@@ -49,7 +49,7 @@ def card_found(run: Run, volume: Volume, found: Scan) -> None:
 
 
 def _place(volume: Volume) -> CardPlace | None:
-    medium = volume.presence
+    medium = volume.medium
     if medium is None:
         return None
     return CardPlace(str(volume.root), medium.device_number, medium.root_inode, medium.diskseq)

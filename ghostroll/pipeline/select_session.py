@@ -16,7 +16,7 @@ from ghostroll.base.session_paths import Session, checked_session_id, files_belo
 from ghostroll.card.scan import Scan
 from ghostroll.card.volume import Volume
 from ghostroll.catalog.models import SessionRow, SessionState
-from ghostroll.ingest.plan import Plan, changed_files, read_again
+from ghostroll.ingest.plan import Plan, changed_files, plan_reread
 from ghostroll.pipeline.run import Run
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def recheck_known_files(run: Run, choice: SessionChoice, found: Scan, plan: Plan
         return plan
     known = tuple(each for each in plan.known if each.file not in changed)
     return Plan(
-        to_read=tuple(read_again(sorted(changed, key=lambda file: file.path), found, choice.names)), known=known
+        to_read=tuple(plan_reread(sorted(changed, key=lambda file: file.path), found, choice.names)), known=known
     )
 
 

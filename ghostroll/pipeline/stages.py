@@ -28,7 +28,7 @@ from ghostroll.catalog.models import RenderState
 from ghostroll.derivatives import Recipe
 from ghostroll.derivatives.stage import RenderStage
 from ghostroll.derivatives.workers import RenderPool
-from ghostroll.ingest.plan import Plan, changed_files, read_again
+from ghostroll.ingest.plan import Plan, changed_files, plan_reread
 from ghostroll.ingest.stage import Ingest
 from ghostroll.pipeline.format_check import conclude_card
 from ghostroll.pipeline.progress import Progress
@@ -164,20 +164,20 @@ class Stages:
         run, session, volume = self._run, self._session, choice.volume
         ingest = Ingest(
             volume, session, run.catalog, run.record, self._failed, run.stop,
-            verify=run.settings.verify == "readback", rehash=rehash, saved=self._render.woken.set,
+            verify=run.settings.verify == "readback", rehash=rehash, on_saved=self._render.woken.set,
             alive=run.alive, is_eject_requested=lambda: run.slot is not None and run.slot.is_eject_requested,
         )  # fmt: skip
         try:
-            ingest.read(plan.pictures())
+            ingest.read(plan.stills())
             ingest.finish()
             self._pictures_saved.set()
-            ingest.read(plan.the_rest())
+            ingest.read(plan.others())
             ingest.finish()
             if changed := changed_files(volume, plan.known, run.stop, run.alive):
                 run.record.add(skipped=-len(changed), new=len(changed), saved=-len(changed))
                 run.record.add_bytes(total=sum(file.size_bytes for file in changed))
                 names = (*choice.names, *(planned.name for planned in plan.to_read if planned.name))
-                ingest.read(read_again(changed, found, names))
+                ingest.read(plan_reread(changed, found, names))
                 ingest.finish()
         except CardFailed as error:
             if run.stop.is_set():  # pulled from a run that was asked to end: that is its outcome; the card was not read

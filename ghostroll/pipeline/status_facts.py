@@ -35,7 +35,7 @@ class FactFinder:
     def __call__(self, records: Records) -> Facts:
         """Return what is true now of the sessions and cards of these runs."""
         requests = HelperRequests(self.settings.status_path.parent, self.block_devices)
-        devices = requests.devices() if requests.are_available else []
+        devices = requests.devices() if requests.is_available else []
         facts = Facts(
             datetime.now(UTC),
             cards={run_id: _presence(requests, devices, record) for run_id, record in records.items()},
@@ -79,8 +79,8 @@ def _shared_sessions(catalog: Catalog, records: Records) -> frozenset[str]:
 
 def _presence(requests: HelperRequests, devices: list[str], record: RunRecord) -> Presence:
     device = (record.card.device or "").removeprefix("/dev/")
-    if record.medium and device in devices:
-        return presence_of(requests, device, record.medium)
+    if record.diskseq and device in devices:
+        return presence_of(requests, device, record.diskseq)
     return _presence_at(record.place) if record.place else Presence.UNKNOWN
 
 

@@ -1,1 +1,1 @@
-"""What puts sessions and catalog right after crashes, and checks them."""
+"""Repair sessions and catalog after crashes, and verify them."""

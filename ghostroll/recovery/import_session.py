@@ -1,7 +1,7 @@
-"""Taking one session on the disk into a catalog that does not know it.
+"""Import a session on the disk into a catalog that does not know it.
 
-Its sidecar says what the lost catalog knew; every original is read again from the disk and compared with it and with
-SHA256SUMS. What differs came in, but does not count as saved.
+The session's backup holds what the lost catalog knew. Every original is read again from the disk and compared with the
+backup and with SHA256SUMS; one that differs is recorded, but does not count as saved.
 """
 
 import errno
@@ -15,16 +15,16 @@ from ghostroll.base.session_paths import Session
 from ghostroll.base.text import rfc3339
 from ghostroll.catalog import Catalog, manifests, session_backup
 from ghostroll.catalog.models import Original, RenderState, SavedFile, SessionState
-from ghostroll.recovery.disk_reader import Reader, Reading
-from ghostroll.recovery.orphans import as_saved, find_orphans
-from ghostroll.recovery.unknown_sessions import changed_at
+from ghostroll.recovery.disk_reader import DiskReader, ReadResult
+from ghostroll.recovery.orphans import find_orphans, saved_files
+from ghostroll.recovery.unknown_sessions import modified_at
 
 
 @dataclass
-class TakenIn:
-    """What was found of one session. `gone`: files that came in before, and are no longer there.
+class ImportedSession:
+    """The result of importing a session. `gone` counts recorded files that are missing on the disk.
 
-    `damaged` are paths below `originals/`, fit to be shown, of files that are not what was recorded.
+    `damaged` lists printable paths below `originals/` of files whose content differs from the records.
     """
 
     session_id: str
@@ -35,74 +35,77 @@ class TakenIn:
     damaged: list[str] = field(default_factory=list)
 
 
-def take_in(catalog: Catalog, session: Session, reader: Reader) -> TakenIn | None:
-    """Take in a session; None if it is known. Raises OSError, Interrupted; ConfigurationError for a newer one."""
-    books, had_sidecar = _opened_books(session)
-    with books:
-        found = TakenIn(session.session_id, had_sidecar)
-        _make_elsewhere_again(books, session)
-        _compare(books, session, reader, found)
+def import_session(catalog: Catalog, session: Session, reader: DiskReader) -> ImportedSession | None:
+    """Import a session; return None if it is known by now.
+
+    Raises OSError, Interrupted; ConfigurationError if a newer version wrote its backup.
+    """
+    backup, had_sidecar = _open_backup(session)
+    with backup:
+        found = ImportedSession(session.session_id, had_sidecar)
+        _rerender_foreign_keys(backup, session)
+        _compare(backup, session, reader, found)
         if durable.is_memory_filesystem(session.directory):
-            books.doubt_copies(session.session_id)
-        return found if catalog.take_in(books, session.session_id, session.key_prefix) else None
+            backup.doubt_copies(session.session_id)
+        return found if catalog.take_in(backup, session.session_id, session.key_prefix) else None
 
 
-def _opened_books(session: Session) -> tuple[Catalog, bool]:
-    """Return what the sidecar says, or empty books that only know of the session; and whether there was one."""
-    books = None
+def _open_backup(session: Session) -> tuple[Catalog, bool]:
+    """Return (the session's backup, whether it is usable); without one, a new catalog with just the session's row."""
+    backup = None
     try:
-        books = session_backup.read(session)
+        backup = session_backup.read(session)
     except session_backup.SidecarNewer:
         raise ConfigurationError(
             f"{session.session_id} was written by a newer version of ghostroll.", hint="Update this one first."
         ) from None
     except session_backup.SidecarDamaged as error:
-        logger.warning("What %s says of itself is damaged (%s): only its files count.", session.session_id, error)
-    if books:
-        return books, True
-    books = session_backup.empty()
-    created_utc = rfc3339(changed_at(session.directory))
-    books.create_session(session.session_id, card_id="", card_label="", created_utc=created_utc)
-    books.set_state(session.session_id, SessionState.INGESTED)
-    return books, False
+        logger.warning("The backup of %s is damaged (%s): only its files count.", session.session_id, error)
+    if backup:
+        return backup, True
+    backup = session_backup.empty()
+    created_utc = rfc3339(modified_at(session.directory))
+    backup.create_session(session.session_id, card_id="", card_label="", created_utc=created_utc)
+    backup.set_state(session.session_id, SessionState.INGESTED)
+    return backup, False
 
 
-def _make_elsewhere_again(books: Catalog, session: Session) -> None:
-    """Have derivatives made anew whose keys are not this session's: another prefix was configured since, or worse."""
+def _rerender_foreign_keys(backup: Catalog, session: Session) -> None:
+    """Render originals again whose derivatives have unexpected keys, as after a change of `s3_prefix_root`."""
     keys = {"share": session.share_key, "thumb": session.thumbnail_key}
-    with books.snapshot() as db:
+    with backup.snapshot() as db:
         made = [
             [os.fsdecode(text) for text in row]
             for row in db.execute("SELECT path, role, name, s3_key FROM derivatives")
         ]
-    elsewhere = {path for path, role, name, s3_key in made if s3_key != keys[role](name)}
-    if elsewhere:
-        books.render_again(session.session_id, elsewhere)
-        books.set_state(session.session_id, SessionState.INGESTED)
+    foreign = {path for path, role, name, s3_key in made if s3_key != keys[role](name)}
+    if foreign:
+        backup.render_again(session.session_id, foreign)
+        backup.set_state(session.session_id, SessionState.INGESTED)
 
 
-def _compare(books: Catalog, session: Session, reader: Reader, found: TakenIn) -> None:
-    """Bring the books to what is on the disk: what differs is not saved, what has no row gets one."""
-    rows = {original.path: original for original in books.originals(session.session_id)}
+def _compare(backup: Catalog, session: Session, reader: DiskReader, found: ImportedSession) -> None:
+    """Update the backup to the disk: mark originals that differ as not saved, add rows for files without one."""
+    rows = {original.path: original for original in backup.originals(session.session_id)}
     sums = manifests.read_checksums(session)
     files = {file.path: file for file in find_orphans(session, ())}
-    # A link where an original was is looked at too, and is none.
-    there = files.keys() | {path for path in rows if os.path.lexists(session.originals / path)}
-    readings = {path: _reading(session, path, reader) for path in sorted(there, key=os.fsencode)}
+    # A link in the place of an original counts as damaged, not as missing.
+    present = files.keys() | {path for path in rows if os.path.lexists(session.originals / path)}
+    readings = {path: _reading(session, path, reader) for path in sorted(present, key=os.fsencode)}
     damaged = {path for path, reading in readings.items() if not _is_as_recorded(path, reading, rows, sums)}
-    found.files, found.gone = len(files), len((rows.keys() | sums.keys()) - there)
+    found.files, found.gone = len(files), len((rows.keys() | sums.keys()) - present)
     found.damaged = [printable(path) for path in readings if path in damaged]
     for path in damaged:
-        logger.warning("%s of %s is damaged: it is not what was recorded.", printable(path), session.session_id)
+        logger.warning("%s of %s is damaged: it differs from what was recorded.", printable(path), session.session_id)
         if path in rows:
-            _doubt(books, session, rows[path])
+            _mark_not_saved(backup, session, rows[path])
     new = {path: reading for path, reading in readings.items() if path not in rows and reading}
     found.unverified = len(new.keys() - damaged)
-    _record_new(books, session, as_saved([files[path] for path in new], list(rows.values()), new), sums)
+    _record_new(backup, session, saved_files([files[path] for path in new], list(rows.values()), new), sums)
 
 
-def _reading(session: Session, path: str, reader: Reader) -> Reading | None:
-    """Return what a file holds now; None for what the disk cannot give, or what is no file. Raises OSError."""
+def _reading(session: Session, path: str, reader: DiskReader) -> ReadResult | None:
+    """Read an original; return None if the disk cannot read it or it is not a regular file. Raises OSError."""
     try:
         return reader.read(session.originals / path)
     except FileFailed:
@@ -113,34 +116,34 @@ def _reading(session: Session, path: str, reader: Reader) -> Reading | None:
         raise
 
 
-def _is_as_recorded(path: str, reading: Reading | None, rows: dict[str, Original], sums: dict[str, str]) -> bool:
+def _is_as_recorded(path: str, reading: ReadResult | None, rows: dict[str, Original], sums: dict[str, str]) -> bool:
     if reading is None:
         return False
     expected = {rows[path].sha256} if path in rows else set()
     return (expected | ({sums[path]} if path in sums else set())) <= {reading.sha256}
 
 
-def _record_new(books: Catalog, session: Session, files: list[SavedFile], sums: dict[str, str]) -> None:
-    """Record files without a row, unverified. One that is not what SHA256SUMS says came in, but is not saved."""
-    row = books.session(session.session_id)
+def _record_new(backup: Catalog, session: Session, files: list[SavedFile], sums: dict[str, str]) -> None:
+    """Record files without a row as unverified, and as not saved where they differ from SHA256SUMS."""
+    row = backup.session(session.session_id)
     if not files or row is None:
         return
-    recorded = [_as_it_was(file, sums.get(file.original.path, file.original.sha256)) for file in files]
-    books.record_saved(session.session_id, row.card_id, recorded)
+    recorded = [_with_sha256(file, sums.get(file.original.path, file.original.sha256)) for file in files]
+    backup.record_saved(session.session_id, row.card_id, recorded)
     for before, now in zip(files, recorded, strict=True):
         if now is not before:
-            _doubt(books, session, now.original)
-    if row.state is not SessionState.OPEN:  # what is new is not shared yet
-        books.set_state(session.session_id, SessionState.INGESTED)
+            _mark_not_saved(backup, session, now.original)
+    if row.state is not SessionState.OPEN:  # new files are not shared yet
+        backup.set_state(session.session_id, SessionState.INGESTED)
 
 
-def _as_it_was(file: SavedFile, sha256: str) -> SavedFile:
+def _with_sha256(file: SavedFile, sha256: str) -> SavedFile:
     return file if sha256 == file.original.sha256 else replace(file, original=replace(file.original, sha256=sha256))
 
 
-def _doubt(books: Catalog, session: Session, original: Original) -> None:
-    """Keep the row of what came in, but not that its copy is safe; no picture is made of it any more."""
-    if books.saved_copy(original.sha256) == (session.session_id, original.path):
-        books.forget_copy(original.sha256)
+def _mark_not_saved(backup: Catalog, session: Session, original: Original) -> None:
+    """Keep an original's row, but not its copy as saved, and do not render it."""
+    if backup.saved_copy(original.sha256) == (session.session_id, original.path):
+        backup.forget_copy(original.sha256)
     if original.render is RenderState.PENDING:
-        books.set_render(session.session_id, original.path, RenderState.FAILED)
+        backup.set_render(session.session_id, original.path, RenderState.FAILED)

@@ -1,4 +1,4 @@
-"""Originals that a crash kept from the catalog: whole copies, but without a row."""
+"""Find and catalogue orphans: originals without a row, left by a crash between rename and commit."""
 
 import os
 import stat
@@ -10,19 +10,19 @@ from ghostroll.base import durable
 from ghostroll.base.log import logger, printable
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.base.session_paths import Session
-from ghostroll.card.media import CardFile, is_housekeeping, kind_of, looks_like_still
+from ghostroll.card.media import CardFile, has_picture_signature, is_housekeeping, kind_of
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.manifests import write_manifests
 from ghostroll.catalog.models import Original, RenderState, SavedFile
 from ghostroll.ingest.names import derivative_names, picture_sources
-from ghostroll.recovery.disk_reader import Reader, Reading
+from ghostroll.recovery.disk_reader import DiskReader, ReadResult
 
 
 def catalogue_orphans(catalog: Catalog, session: Session, alive: Callable[[], None] = lambda: None) -> None:
     """Catalogue the files below `originals/` that have no row.
 
-    They got their names after they were copied and flushed, so each is whole; but nobody compared them with the
-    card, so they don't count as verified. One whose content another session has is removed.
+    Files are renamed after they were copied and flushed, so each is complete; but none was compared with the card, so
+    none counts as verified. A duplicate of another session's original is deleted.
     """
     known = catalog.originals(session.session_id)
     found = find_orphans(session, known)
@@ -31,14 +31,14 @@ def catalogue_orphans(catalog: Catalog, session: Session, alive: Callable[[], No
     row = catalog.session(session.session_id)
     durable.flush_files([session.originals / file.path for file in found])
     total_bytes = sum(file.size_bytes for file in found)
-    reader = Reader(threading.Event(), total_bytes, tell=lambda _: alive())
+    reader = DiskReader(threading.Event(), total_bytes, on_progress=lambda _: alive())
     readings = {file.path: reader.read(session.originals / file.path) for file in found}
-    saved = as_saved(found, known, readings)
-    for twin in catalog.record_saved(session.session_id, row.card_id if row else "", saved):
-        _drop_if_elsewhere(catalog, session, twin)
+    saved = saved_files(found, known, readings)
+    for duplicate in catalog.record_saved(session.session_id, row.card_id if row else "", saved):
+        _delete_duplicate(catalog, session, duplicate)
     write_manifests(catalog, session)
     for file in found:
-        logger.info("Taken into the session: %s, whose copy was cut off from the catalog.", printable(file.path))
+        logger.info("Recovered %s, which was saved but not yet in the catalog.", printable(file.path))
 
 
 def find_orphans(session: Session, known: Iterable[Original]) -> list[CardFile]:
@@ -51,8 +51,10 @@ def find_orphans(session: Session, known: Iterable[Original]) -> list[CardFile]:
     ]
 
 
-def as_saved(files: list[CardFile], known: Iterable[Original], readings: Mapping[str, Reading]) -> list[SavedFile]:
-    """Return `files` as saved but not verified, with derivatives' names beside those of the `known` originals."""
+def saved_files(
+    files: list[CardFile], known: Iterable[Original], readings: Mapping[str, ReadResult]
+) -> list[SavedFile]:
+    """Return `files` as saved but not verified; derivative names avoid those of the `known` originals."""
     here = [CardFile(original.path, original.kind, original.size_bytes, 0) for original in known]
     names = derivative_names(
         picture_sources(files, [*files, *here]), [original.name for original in known if original.name]
@@ -60,14 +62,14 @@ def as_saved(files: list[CardFile], known: Iterable[Original], readings: Mapping
     return [_saved(file, names.get(file.path), readings[file.path]) for file in files]
 
 
-def _drop_if_elsewhere(catalog: Catalog, session: Session, twin: SavedFile) -> None:
-    """Remove a file only if the copy that the catalog has of its content is another one, and there."""
-    copy = catalog.saved_copy(twin.original.sha256)
-    if copy is None or copy == (session.session_id, twin.original.path):
+def _delete_duplicate(catalog: Catalog, session: Session, duplicate: SavedFile) -> None:
+    """Delete a duplicate only if the catalog's copy of its content is another file that exists."""
+    copy = catalog.saved_copy(duplicate.original.sha256)
+    if copy is None or copy == (session.session_id, duplicate.original.path):
         return
     other = session.sibling(copy[0]).originals / copy[1]
-    if other.is_file() and other.stat().st_size == twin.original.size_bytes:
-        (session.originals / twin.original.path).unlink()
+    if other.is_file() and other.stat().st_size == duplicate.original.size_bytes:
+        (session.originals / duplicate.original.path).unlink()
 
 
 def _files_below(top: Path) -> list[CardFile]:
@@ -81,8 +83,8 @@ def _files_below(top: Path) -> list[CardFile]:
     return files
 
 
-def _saved(file: CardFile, name: str | None, reading: Reading) -> SavedFile:
-    is_picture = name is not None and (file.kind is not MediaKind.OTHER or looks_like_still(reading.head))
+def _saved(file: CardFile, name: str | None, reading: ReadResult) -> SavedFile:
+    is_picture = name is not None and (file.kind is not MediaKind.OTHER or has_picture_signature(reading.head))
     original = Original(
         path=file.path,
         kind=file.kind,

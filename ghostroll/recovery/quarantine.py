@@ -1,4 +1,4 @@
-"""A damaged catalog is moved aside, never deleted: its name tells when."""
+"""Quarantine a damaged catalog: rename it with a time stamp, never delete it."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 from ghostroll.base import durable
 from ghostroll.catalog import Catalog, CatalogDamaged
 
-# SQLite's own files beside a database (sqlite.org/fileformat2.html); the database itself comes first.
+# The database and the files that SQLite keeps beside it (sqlite.org/fileformat2.html).
 _PARTS = ("", "-wal", "-shm")
 
 
 def is_damaged(path: Path) -> bool:
-    """Tell whether a catalog is there and is not what was written; raises GhostrollError where it cannot be read."""
+    """Tell whether the catalog exists and is damaged. Raises GhostrollError if it cannot be read."""
     if not path.exists():
         return False
     try:
@@ -24,24 +24,24 @@ def is_damaged(path: Path) -> bool:
     return False
 
 
-def move_aside(path: Path) -> Path:
-    """Move a catalog to a name of its own, which is returned; raises OSError.
+def quarantine_catalog(path: Path) -> Path:
+    """Rename a catalog and its SQLite files; return its new path. Raises OSError.
 
-    All of it has its second name before the first is taken away: SQLite deletes what it finds without its database.
+    All files are linked to their new names before the old names are removed: SQLite deletes a -wal without a database.
     """
-    aside = _free_name(path)
+    target = _free_name(path)
     parts = [part for part in _PARTS if Path(f"{path}{part}").exists()]
     for part in parts:
-        with contextlib.suppress(OSError):  # FAT, for one, knows no second names: link(2), EPERM
-            os.link(f"{path}{part}", f"{aside}{part}")
+        with contextlib.suppress(OSError):  # no hard links, as on FAT: link(2), EPERM
+            os.link(f"{path}{part}", f"{target}{part}")
     durable.flush_directory(path.parent)
     for part in parts:
-        if Path(f"{aside}{part}").exists():
+        if Path(f"{target}{part}").exists():
             Path(f"{path}{part}").unlink()
         else:
-            durable.put_in_place(Path(f"{path}{part}"), Path(f"{aside}{part}"))
+            durable.put_in_place(Path(f"{path}{part}"), Path(f"{target}{part}"))
     durable.flush_directory(path.parent)
-    return aside
+    return target
 
 
 def _free_name(path: Path) -> Path:

@@ -1,6 +1,6 @@
-"""Making a lost catalog anew from the sessions on the disk.
+"""Rebuild a lost catalog from the sessions on the disk.
 
-One session is one transaction (`takein.py`), so that what was cut off anywhere is completed by running it again.
+Each session is imported in one transaction, so an interrupted rebuild is completed by running it again.
 """
 
 import os
@@ -17,8 +17,8 @@ from ghostroll.base.session_paths import Session, files_below
 from ghostroll.base.text import counted
 from ghostroll.catalog import Catalog
 from ghostroll.recovery import quarantine
-from ghostroll.recovery.disk_reader import Reader
-from ghostroll.recovery.import_session import TakenIn, take_in
+from ghostroll.recovery.disk_reader import DiskReader
+from ghostroll.recovery.import_session import ImportedSession, import_session
 from ghostroll.recovery.unknown_sessions import unknown_sessions
 from ghostroll.status.model import State, Step
 from ghostroll.status.recorder import StatusRecord
@@ -27,30 +27,30 @@ from ghostroll.status.run_records import RunRecords
 
 
 @dataclass
-class Rebuilt:
-    """What became of the catalog."""
+class RebuildResult:
+    """The result of a rebuild. `moved_aside` is where a damaged catalog was quarantined."""
 
     moved_aside: Path | None = None
-    sessions: list[TakenIn] = field(default_factory=list)
+    sessions: list[ImportedSession] = field(default_factory=list)
 
     @property
     def damaged(self) -> int:
-        """How many files are not what was recorded."""
+        """How many files differ from what was recorded."""
         return sum(len(session.damaged) for session in self.sessions)
 
 
-def refuse_beside_runs(status_path: Path) -> None:
-    """Raise UsageError while a run or `watch` is alive: it would go on with the catalog as it was."""
+def require_no_runs(status_path: Path) -> None:
+    """Raise UsageError while a run or `watch` is alive: it would go on using the old catalog."""
     if RunRecords(status_path).live_runs() - {RunKind.REBUILD}:
         raise UsageError(
-            "GhostRoll is at work: the catalog cannot be made anew now.",
+            "GhostRoll is at work: the catalog cannot be rebuilt now.",
             hint="End `ghostroll watch` (systemctl stop ghostroll) and every run, then try again.",
         )
 
 
 @contextmanager
-def announced(settings: Settings, message: str) -> Iterator[None]:
-    """Show on the status that the catalog is made anew; raises UsageError if that is going on already."""
+def rebuild_status(settings: Settings, message: str) -> Iterator[None]:
+    """Publish the rebuild and its outcome in the status. Raises UsageError if another rebuild is running."""
     with on_disk():
         record = StatusRecord(settings.status_path, RunKind.REBUILD, settings.base_dir)
     record.change(state=State.RUNNING, message=message)
@@ -61,35 +61,35 @@ def announced(settings: Settings, message: str) -> Iterator[None]:
         record.change(state=State.INTERRUPTED if interrupted else State.ERROR, message=str(error))
         raise
     else:
-        record.change(state=State.DONE, step=Step.DONE, message="The catalog was made anew.", progress=1.0)
+        record.change(state=State.DONE, step=Step.DONE, message="The catalog was rebuilt.", progress=1.0)
     finally:
         record.close()
 
 
-def put_damaged_aside(settings: Settings) -> Path | None:
-    """Move the catalog aside if it is damaged, and return where it lies now; raises GhostrollError."""
+def quarantine_if_damaged(settings: Settings) -> Path | None:
+    """Quarantine the catalog if it is damaged; return its new path, else None. Raises GhostrollError."""
     with on_disk():
         if not quarantine.is_damaged(settings.db_path):
             return None
-        moved = quarantine.move_aside(settings.db_path)
+        moved = quarantine.quarantine_catalog(settings.db_path)
     logger.warning("The catalog is damaged. It is kept at %s.", moved)
     return moved
 
 
-def take_in_sessions(settings: Settings, catalog: Catalog, reader: Reader) -> Iterator[TakenIn]:
-    """Take in what the catalog does not know, oldest first; raises GhostrollError."""
+def import_unknown_sessions(settings: Settings, catalog: Catalog, reader: DiskReader) -> Iterator[ImportedSession]:
+    """Import the sessions that the catalog does not know, oldest first. Raises GhostrollError."""
     sessions = unknown_sessions(settings, catalog)
     reader.total_bytes = sum(size for each in sessions for _, size in files_below(each.originals))
     for session in sessions:
         logger.info("Reading %s.", session.session_id)
-        with _alone_with(session), on_disk():
-            found = take_in(catalog, session, reader)
+        with _session_lock(session), on_disk():
+            found = import_session(catalog, session, reader)
         if found is not None:
             yield found
 
 
 @contextmanager
-def _alone_with(session: Session) -> Iterator[None]:
+def _session_lock(session: Session) -> Iterator[None]:
     fd = locks.acquire(session.directory)
     if fd is None:
         raise UsageError(f"A run is working on {session.session_id}.", hint="Wait until it has ended.")
@@ -99,24 +99,24 @@ def _alone_with(session: Session) -> Iterator[None]:
         os.close(fd)
 
 
-def in_words(rebuilt: Rebuilt) -> Iterator[str]:
-    """Yield what an owner reads of it."""
+def summary_lines(rebuilt: RebuildResult) -> Iterator[str]:
+    """Yield the lines that report a rebuild to the owner."""
     sessions, files = len(rebuilt.sessions), sum(each.files for each in rebuilt.sessions)
     if not sessions:
-        yield "Every session on the disk is in the catalog: there was nothing to take in."
+        yield "Every session on the disk is in the catalog: there was nothing to import."
         return
-    whole = "" if rebuilt.damaged else ", all as they were recorded"
-    yield f"Taken in: {counted(sessions, 'session')} with {counted(files, 'file')}, read again from the disk{whole}."
+    whole = "" if rebuilt.damaged else ", all as recorded"
+    yield f"Imported: {counted(sessions, 'session')} with {counted(files, 'file')}, read again from the disk{whole}."
     for each in rebuilt.sessions:
         yield from (f"Damaged: {path} of {each.session_id}" for path in each.damaged)
     if rebuilt.damaged:
         yield (
             f"{counted(rebuilt.damaged, 'damaged file')} not counted as saved."
-            " Plug the card in again before it is formatted: what is damaged will be saved anew."
+            " Plug the card in again before you format it: damaged files will be saved again."
         )
     if gone := sum(each.gone for each in rebuilt.sessions):
-        yield f"{counted(gone, 'file')} came in before and {'is' if gone == 1 else 'are'} no longer on this disk."
+        yield f"{counted(gone, 'file')} recorded, but missing on this disk."
     if unverified := sum(each.unverified for each in rebuilt.sessions):
-        yield f"{counted(unverified, 'file')} taken in that nobody compared with a card: saved, but not verified."
+        yield f"{counted(unverified, 'file')} imported without a record: saved, but never compared with a card."
     if not all(each.had_sidecar for each in rebuilt.sessions):
-        yield "Sessions without a record of their own are shared again by `ghostroll resume`, under the same names."
+        yield "`ghostroll resume` shares sessions without a backup again, under the same names."

@@ -1,7 +1,6 @@
-"""Reading the originals again, long after they were saved: are they still what came off the card?
+"""Verify originals: read them again from the disk, and compare them with the catalog and SHA256SUMS.
 
-Each is compared with the catalog and with SHA256SUMS. A copy that is damaged does not count as saved any more, so
-that its card, when it comes back, is saved anew and not called safe to format.
+A damaged copy no longer counts as saved, so that its card is saved again and not reported as safe to format.
 """
 
 import errno
@@ -15,16 +14,16 @@ from ghostroll.base.log import logger, printable
 from ghostroll.base.session_paths import Session
 from ghostroll.catalog import Catalog, manifests
 from ghostroll.catalog.models import Original, SessionRow
-from ghostroll.recovery.disk_reader import Reader
+from ghostroll.recovery.disk_reader import DiskReader
 from ghostroll.recovery.orphans import find_orphans
 
 
 @dataclass
-class Findings:
-    """What became of one session's originals; the lists hold paths below `originals/`, fit to be shown.
+class VerifyResult:
+    """The state of one session's originals; the lists hold printable paths below `originals/`.
 
-    `disagreeing` are as the catalog says, and not as SHA256SUMS says; `replaced` are damaged or gone, and whole in
-    another session; `from_disk` is False where the files lie in memory, so that reading them proves nothing.
+    `disagreeing` match the catalog but not SHA256SUMS; `replaced` are damaged or missing, but another session has an
+    intact copy; `from_disk` is False on a memory filesystem, where reading proves nothing.
     """
 
     session_id: str
@@ -42,12 +41,12 @@ class Findings:
 
     @property
     def is_fine(self) -> bool:
-        """Whether nothing is wrong; a session that its owner deleted is fine."""
+        """Whether no file is wrong; a session that its owner deleted is fine."""
         return not (self.missing or self.damaged or self.unreadable or self.disagreeing)
 
 
 def bytes_to_read(catalog: Catalog, sessions: list[Session]) -> int:
-    """Return how much there is to read."""
+    """Return the sum of the sizes of the sessions' originals."""
     return sum(
         original.size_bytes
         for session in sessions
@@ -56,76 +55,76 @@ def bytes_to_read(catalog: Catalog, sessions: list[Session]) -> int:
     )
 
 
-def verified_session(catalog: Catalog, session: Session, row: SessionRow, reader: Reader) -> Findings:
-    """Read a session's originals from the disk; what is damaged is forgotten as a copy. Raises Interrupted, OSError."""
-    findings = Findings(row.session_id, row.state)
+def verify_session(catalog: Catalog, session: Session, row: SessionRow, reader: DiskReader) -> VerifyResult:
+    """Read a session's originals; damaged copies no longer count as saved. Raises Interrupted, OSError."""
+    result = VerifyResult(row.session_id, row.state)
     if not session.directory.is_dir():
-        findings.deleted = True
-        return findings
-    findings.from_disk = not durable.is_memory_filesystem(session.directory)
+        result.deleted = True
+        return result
+    result.from_disk = not durable.is_memory_filesystem(session.directory)
     busy = is_busy(session)
-    on_disk = find_orphans(session, ())  # before the rows are read: a file is there before its row is
+    on_disk = find_orphans(session, ())  # before the rows are read: a file exists before its row
     originals = catalog.originals(session.session_id)
-    check = _Check(catalog, session, manifests.read_checksums(session), findings)
+    check = _Verifier(catalog, session, manifests.read_checksums(session), result)
     for original in originals:
         check.compare(original, reader)
-    if not busy:  # whoever works on it has files without rows just now
+    if not busy:  # a run in progress has files without rows
         known = {original.path for original in originals}
-        findings.unrecorded += [printable(file.path) for file in on_disk if file.path not in known]
-    return findings
+        result.unrecorded += [printable(file.path) for file in on_disk if file.path not in known]
+    return result
 
 
 @dataclass(frozen=True)
-class _Check:
-    """One session's originals against its records; what is found goes into `findings`."""
+class _Verifier:
+    """Compares one session's originals with its records, and collects the `result`."""
 
     catalog: Catalog
     session: Session
     sums: Mapping[str, str]
-    findings: Findings
+    result: VerifyResult
 
-    def compare(self, original: Original, reader: Reader) -> None:
-        """Read one original and say what became of it."""
+    def compare(self, original: Original, reader: DiskReader) -> None:
+        """Read one original and add it to the result."""
         try:
             sha256 = reader.read(self.session.originals / original.path).sha256
         except (FileNotFoundError, NotADirectoryError):
-            self._note(self.findings.missing, original, "is no longer there")
+            self._note(self.result.missing, original, "is missing")
         except FileFailed as error:
-            self._damaged(original, f"is damaged: {error}")
+            self._note_damaged(original, f"is damaged: {error}")
         except OSError as error:
-            self._not_read(original, error)
+            self._note_read_error(original, error)
         else:
-            self.findings.checked += 1
-            self._judge(original, sha256)
+            self.result.checked += 1
+            self._compare_hash(original, sha256)
 
-    def _not_read(self, original: Original, error: OSError) -> None:
-        if error.errno in (errno.EIO, errno.ELOOP):  # the disk has lost it, or it is a link
-            self._damaged(original, f"is damaged: {error.strerror}")
+    def _note_read_error(self, original: Original, error: OSError) -> None:
+        if error.errno in (errno.EIO, errno.ELOOP):  # a read error of the disk, or a link
+            self._note_damaged(original, f"is damaged: {error.strerror}")
         else:
-            self._note(self.findings.unreadable, original, f"cannot be read: {error.strerror}")
+            self._note(self.result.unreadable, original, f"cannot be read: {error.strerror}")
 
-    def _judge(self, original: Original, sha256: str) -> None:
+    def _compare_hash(self, original: Original, sha256: str) -> None:
         listed = self.sums.get(original.path)
         if sha256 != original.sha256:
-            also = "; SHA256SUMS, though, says that it is right" if sha256 == listed else ""
-            self._damaged(original, f"is damaged: it is not what the catalog says{also}")
+            also = ", but it matches SHA256SUMS" if sha256 == listed else ""
+            self._note_damaged(original, f"is damaged: it differs from the catalog{also}")
         elif listed not in (None, sha256):
-            self._note(self.findings.disagreeing, original, "is as the catalog says, but not as SHA256SUMS says")
+            self._note(self.result.disagreeing, original, "matches the catalog, but not SHA256SUMS")
         else:
-            self.findings.ok += 1
+            self.result.ok += 1
 
-    def _damaged(self, original: Original, words: str) -> None:
-        self._note(self.findings.damaged, original, words)
+    def _note_damaged(self, original: Original, problem: str) -> None:
+        self._note(self.result.damaged, original, problem)
         if self.catalog.saved_copy(original.sha256) == (self.session.session_id, original.path):
             self.catalog.forget_copy(original.sha256)
 
-    def _note(self, among: list[str], original: Original, words: str) -> None:
-        """Note what is wrong with a file, unless another session has its content."""
-        replaced = among is not self.findings.disagreeing and self._is_whole_elsewhere(original)
+    def _note(self, paths: list[str], original: Original, problem: str) -> None:
+        """Add a file to `paths`, or to `replaced` if another session has its content."""
+        replaced = paths is not self.result.disagreeing and self._is_whole_elsewhere(original)
         path = printable(original.path)
-        (self.findings.replaced if replaced else among).append(path)
+        (self.result.replaced if replaced else paths).append(path)
         if not replaced:
-            logger.warning("%s of %s %s.", path, self.session.session_id, words)
+            logger.warning("%s of %s %s.", path, self.session.session_id, problem)
 
     def _is_whole_elsewhere(self, original: Original) -> bool:
         copy = self.catalog.saved_copy(original.sha256)
@@ -138,34 +137,34 @@ class _Check:
             return False
 
 
-def in_words(findings: Findings) -> Iterator[str]:
-    """Yield what an owner reads of one session."""
-    name = findings.session_id
-    if findings.deleted:
+def summary_lines(result: VerifyResult) -> Iterator[str]:
+    """Yield the lines that report one session to the owner."""
+    name = result.session_id
+    if result.deleted:
         yield f"{name}: deleted from the disk; nothing to read."
         return
     counts = {
-        "damaged": findings.damaged,
-        "missing": findings.missing,
-        "unreadable": findings.unreadable,
-        "not as SHA256SUMS says": findings.disagreeing,
-        "damaged or gone, but whole in another session": findings.replaced,
+        "damaged": result.damaged,
+        "missing": result.missing,
+        "unreadable": result.unreadable,
+        "not as SHA256SUMS says": result.disagreeing,
+        "damaged or missing, but intact in another session": result.replaced,
     }
     wrong = [f"{len(paths)} {what}" for what, paths in counts.items() if paths]
-    files = f"{findings.checked:,} {'file' if findings.checked == 1 else 'files'} read"
-    yield f"{name}: {files}, {', '.join(wrong) if wrong else 'all as they were saved'}."
-    for what, paths in {**counts, "in no record": findings.unrecorded}.items():
+    files = f"{result.checked:,} {'file' if result.checked == 1 else 'files'} read"
+    yield f"{name}: {files}, {', '.join(wrong) if wrong else 'all as saved'}."
+    for what, paths in {**counts, "in no record": result.unrecorded}.items():
         yield from (f"  {what}: {path}" for path in paths)
-    if not findings.from_disk:
-        yield "  They lie in memory, not on a disk: that they can be read says little."
+    if not result.from_disk:
+        yield "  These files are in memory, not on a disk: reading them proves little."
 
 
-def advice(all_findings: list[Findings]) -> Iterator[str]:
-    """Yield what to do about it."""
-    if any(findings.damaged for findings in all_findings):
+def advice(results: list[VerifyResult]) -> Iterator[str]:
+    """Yield what the owner can do about damaged and missing files."""
+    if any(result.damaged for result in results):
         yield (
-            "Damaged copies no longer count as saved. Plug their cards in again before they are formatted:"
-            " the files will be saved anew."
+            "Damaged copies no longer count as saved. Plug their cards in again before you format them:"
+            " the files will be saved again."
         )
-    if any(findings.missing for findings in all_findings):
+    if any(result.missing for result in results):
         yield "To save missing files again: ghostroll run --volume DIR --rehash"

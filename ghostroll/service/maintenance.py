@@ -159,7 +159,7 @@ class Maintenance:
     def _is_asked_to_sign(self) -> bool:
         """Tell whether the button was held; pressed again while it is being done, it is done once."""
         try:
-            return self._requests.take_sign_anew() and not self._is_signing
+            return self._requests.consume_signing_request() and not self._is_signing
         except OSError as error:  # something else lies there, which is nobody's wish
             logger.debug("%s cannot be taken: %s", SIGN_ANEW, error)
             return False

@@ -11,7 +11,7 @@ from pathlib import Path
 from ghostroll.base.errors import DiskFailed, GhostrollError, on_disk
 from ghostroll.base.log import logger, printable
 from ghostroll.card import volume as card
-from ghostroll.card.discovery import alarm, find_volumes, is_ours
+from ghostroll.card.discovery import find_volumes, hotplug_trigger, is_accepted
 from ghostroll.card.volume import Volume
 from ghostroll.pipeline import pipeline
 from ghostroll.pipeline.invocation import Invocation, capture_errors
@@ -38,7 +38,7 @@ class Watch:
 
     invocation: Invocation
     poll_seconds: float = _POLL_SECONDS
-    _served: dict[Path, card.Presence] = field(default_factory=dict)
+    _served: dict[Path, card.Medium] = field(default_factory=dict)
     _rejected: set[Path] = field(default_factory=set)
     _runs: list[threading.Thread] = field(default_factory=list)
     _trouble: str = ""
@@ -46,7 +46,7 @@ class Watch:
     def until_stopped(self) -> None:
         """Watch."""
         stop = self.invocation.stop
-        wake = alarm()
+        wake = hotplug_trigger()
         with ExitStack() as stack:
             notifier = SystemdNotifier()
             record = self.invocation.record(stack, RunKind.WATCH, notifier)
@@ -90,10 +90,10 @@ class Watch:
             self._rejected -= left
             record.change(card=CardStatus(state=CardState.REMOVED))
         for volume in present:
-            if not is_ours(settings.sd_label, volume):
+            if not is_accepted(settings.sd_label, volume):
                 self._reject(record, volume)
-            elif volume.root not in self._served and volume.presence:
-                self._served[volume.root] = volume.presence
+            elif volume.root not in self._served and volume.medium:
+                self._served[volume.root] = volume.medium
                 self._start("card", functools.partial(self._serve, volume, maintenance))
         card_at_work = any(run.name == "card" and run.is_alive() for run in self._runs)
         for name, work in maintenance.due(card_at_work=card_at_work):
@@ -117,7 +117,7 @@ class Watch:
         """Run one card, once per insertion."""
         with self.invocation.run() as run:
             capture_errors(run, lambda: pipeline.run_pipeline(run, volume))
-            is_in = self._served.get(volume.root) == volume.presence
+            is_in = self._served.get(volume.root) == volume.medium
             if run.record.status.card.state is CardState.SAFE and not is_in:  # pulled while its pictures went up
                 run.record.change_card(state=CardState.REMOVED)
         maintenance.card_done(run)
@@ -140,16 +140,16 @@ class Watch:
         record.change_card(label=label, state=CardState.REJECTED, reason=reason)
 
     def _forget_removed(self, record: StatusRecord) -> None:
-        for root, presence in list(self._served.items()):
-            if _presence(root) == presence:
+        for root, medium in list(self._served.items()):
+            if _current_medium(root) == medium:
                 continue
             del self._served[root]
             logger.info("Card at %s removed.", printable(str(root)))
             record.change(card=CardStatus(state=CardState.REMOVED))
 
 
-def _presence(root: Path) -> card.Presence | None:
+def _current_medium(root: Path) -> card.Medium | None:
     try:
-        return card.find_volume(root).presence
+        return card.find_volume(root).medium
     except (GhostrollError, OSError):
         return None

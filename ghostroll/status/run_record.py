@@ -45,7 +45,7 @@ class RunRecord(Status):
     began_alone: bool = False  # no other run was at work
     has_ended: bool = False
     in_watch: bool = False  # a thread of `ghostroll watch`
-    medium: str | None = None  # `diskseq` of a card that the appliance's units mounted
+    diskseq: str | None = None  # of a card that the appliance's units mounted
     place: CardPlace | None = None  # of any other card
     link_session_id: str | None = None  # whose link is shown, where that is not `session_id`
 

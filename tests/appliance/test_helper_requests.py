@@ -49,22 +49,22 @@ def test_a_card_is_given_back_only_while_it_is_the_one_that_is_mounted(run_direc
 def test_where_nobody_would_hear_it_a_release_is_nothing_and_an_eject_an_error(tmp_path: Path) -> None:
     requests = HelperRequests(tmp_path)
     requests.release("/dev/sda1", "17")
-    with pytest.raises(UsageError, match="Nobody ejects"):
+    with pytest.raises(UsageError, match="cannot be ejected here"):
         requests.eject()
     assert list(tmp_path.iterdir()) == []
 
 
 def test_the_notes_tell_what_the_owner_wants_and_what_is_wrong(run_directory: Path) -> None:
     requests = HelperRequests(run_directory)
-    assert (requests.is_eject_asked("sda1"), requests.is_ejected("sda1"), requests.damage("sda1")) == (False,) * 2 + (
-        None,
-    )
+    assert (requests.is_eject_requested("sda1"), requests.is_ejected("sda1"), requests.filesystem_error("sda1")) == (
+        False,
+    ) * 2 + (None,)
     (run_directory / "notes/sda1.eject").write_text("asked\n")
     (run_directory / "notes/sda1.damaged").write_text("its filesystem is damaged.\n")
-    assert (requests.is_eject_asked("/dev/sda1"), requests.is_ejected("/dev/sda1")) == (True, False)
-    assert requests.damage("/dev/sda1") == "its filesystem is damaged."
+    assert (requests.is_eject_requested("/dev/sda1"), requests.is_ejected("/dev/sda1")) == (True, False)
+    assert requests.filesystem_error("/dev/sda1") == "its filesystem is damaged."
     (run_directory / "notes/sda1.eject").write_text("ejected\n")
-    assert (requests.is_eject_asked("sda1"), requests.is_ejected("sda1")) == (False, True)
+    assert (requests.is_eject_requested("sda1"), requests.is_ejected("sda1")) == (False, True)
 
 
 def test_only_a_card_that_is_still_in_its_reader_is_present(run_directory: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ghostroll.card.discovery import Polling, find_cards, label_matches
+from ghostroll.card.discovery import PollingTrigger, find_volumes, is_accepted, label_matches
 
 LONG_AGO = 946_684_800 * 10**9
 
@@ -28,7 +28,7 @@ def plug_in(root: Path) -> Callable[[str], Path]:
 
 
 def names(roots: tuple[Path, ...], wanted: str = "*") -> list[str]:
-    return [volume.root.name for volume in find_cards(roots, wanted)]
+    return [volume.root.name for volume in find_volumes(roots) if is_accepted(wanted, volume)]
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_looking_for_cards_leaves_no_trace_on_them(root: Path, plug_in: Callable
     places = [place for card in (plug_in("CARD"), plug_in("ann/CARD2")) for place in (card, *card.rglob("*"))]
     for place in places:
         os.utime(place, ns=(LONG_AGO, LONG_AGO + 10**9))
-    assert len(find_cards((root,), "*")) == 2
+    assert len(find_volumes((root,))) == 2
     assert {place.stat().st_atime_ns for place in places} == {LONG_AGO}
 
 
@@ -115,5 +115,5 @@ def test_polling_ends_at_once_on_a_stop() -> None:
     stop = threading.Event()
     threading.Timer(0.1, stop.set).start()
     started = time.monotonic()
-    Polling().wait(120, stop)
+    PollingTrigger().wait(120, stop)
     assert time.monotonic() - started < 100

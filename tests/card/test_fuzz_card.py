@@ -25,7 +25,7 @@ from ghostroll.catalog import manifests
 from ghostroll.catalog.models import Derivative, Original, RenderState, Shot
 from ghostroll.derivatives import Rendered, Task, render
 from ghostroll.gallery import publish
-from ghostroll.ingest.names import derivative_names, fitting_path, numbered, picture_sources
+from ghostroll.ingest.names import derivative_names, numbered, picture_sources, truncated_path
 from tests.support.damage import NAME_BYTES_MOST, crowds, examples, fresh_directory, names, paths, write_files
 from tests.support.photos import RECIPE
 
@@ -101,9 +101,9 @@ def test_each_picture_gets_a_name_of_its_own_that_a_filesystem_takes(card_paths:
 @example("DCIM/" + "." * 255, 2)
 @example("DCIM/" + "a." + "写" * 85, 2)
 def test_a_name_that_is_too_long_is_cut_to_fit(path: str, number: int) -> None:
-    fits = fitting_path(path)
+    fits = truncated_path(path)
     assert max(part_bytes(fits)) <= NAME_BYTES_MOST
-    assert fitting_path(fits) == fits
+    assert truncated_path(fits) == fits
     assert len(fits.split("/")) == len(path.split("/"))
     assert not {"", ".", ".."} & set(fits.split("/"))
     if max(part_bytes(path)) <= NAME_BYTES_MOST:
@@ -115,7 +115,7 @@ def test_a_name_that_is_too_long_is_cut_to_fit(path: str, number: int) -> None:
 
 @given(st.lists(long_paths, max_size=6, unique=True))
 def test_different_long_names_stay_different(some: list[str]) -> None:
-    assert len({fitting_path(path) for path in some}) == len(some)
+    assert len({truncated_path(path) for path in some}) == len(some)
 
 
 @given(crowds())

@@ -9,10 +9,10 @@ from ghostroll.base.media_kind import MediaKind
 from ghostroll.card.media import (
     SNIFF_BYTES,
     CardFile,
+    has_picture_signature,
     is_housekeeping,
     kind_of,
-    looks_like_still,
-    reading_key,
+    reading_order_key,
     stem_of,
     suffix_of,
 )
@@ -110,23 +110,23 @@ def test_a_picture_is_known_by_its_first_bytes(form: str) -> None:
         Image.new("RGB", (64, 64), "red").save(picture, form)
     except (KeyError, OSError):
         pytest.skip(f"this Pillow cannot write {form}")
-    assert looks_like_still(picture.getvalue()[:SNIFF_BYTES])
+    assert has_picture_signature(picture.getvalue()[:SNIFF_BYTES])
 
 
 @pytest.mark.parametrize(
     "head", [b"", b"\xff\xd8", b"RIFF\0\0\0\0WAVEfmt ", b"\0\0\0\x18ftypmp42", b"\0" * 16, b"GIF89a"]
 )
 def test_other_files_are_not_taken_for_pictures(head: bytes) -> None:
-    assert not looks_like_still(head)
+    assert not has_picture_signature(head)
 
 
 @given(st.binary(max_size=SNIFF_BYTES))
 def test_any_first_bytes_can_be_looked_at(head: bytes) -> None:
-    looks_like_still(head)
+    has_picture_signature(head)
 
 
 def test_stills_are_read_first_then_raw_then_video_then_the_rest_each_by_path_bytes() -> None:
     paths = ["DCIM/z.JPG", "DCIM/\udcff.jpg", "DCIM/ä.jpg", "DCIM/a.CR3", "DCIM/a.MP4", "DCIM/a.bin", "DCIM/b.xmp"]
     files = [CardFile(path, kind_of(path), 1, 0) for path in reversed(paths)]
     by_bytes = ["DCIM/z.JPG", "DCIM/ä.jpg", "DCIM/\udcff.jpg"]
-    assert [file.path for file in sorted(files, key=reading_key)] == by_bytes + paths[3:]
+    assert [file.path for file in sorted(files, key=reading_order_key)] == by_bytes + paths[3:]

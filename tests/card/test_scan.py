@@ -15,7 +15,7 @@ from ghostroll.base.log import printable
 from ghostroll.card import volume as card_module
 from ghostroll.card.directories import find_directory
 from ghostroll.card.scan import scan
-from ghostroll.card.volume import find_volume, presence, volume_of_device
+from ghostroll.card.volume import current_medium, find_volume, volume_of_device
 
 if TYPE_CHECKING:
     from tests.support.bench import CardBuilder
@@ -325,18 +325,18 @@ def test_looking_at_a_card_leaves_no_trace(card: "CardBuilder") -> None:
 
 def test_another_directory_at_the_same_place_is_another_medium(card: "CardBuilder") -> None:
     volume = card.volume()
-    before = presence(volume)
+    before = current_medium(volume)
     card.write("DCIM/a.jpg")
-    assert presence(volume) == before
+    assert current_medium(volume) == before
     card.root.rename(card.root.with_name("old"))
     with pytest.raises(OSError, match="card"):
-        presence(volume)
+        current_medium(volume)
     card.root.mkdir()
-    assert presence(volume) != before
+    assert current_medium(volume) != before
     card.root.rmdir()
     card.root.touch()
     with pytest.raises(OSError, match="card"):
-        presence(volume)
+        current_medium(volume)
 
 
 @pytest.mark.parametrize(

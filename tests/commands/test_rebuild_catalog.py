@@ -99,7 +99,7 @@ def test_a_damaged_catalog_is_refused_by_all_and_comes_back_whole(owner: Applian
     assert owner.database.read_bytes() == damaged
     ended = owner.call("catalog", "rebuild")
     assert ended.code == 0, ended.err
-    assert f"Taken in: 2 sessions with {2 * PHOTOS + 3} files" in ended.out
+    assert f"Imported: 2 sessions with {2 * PHOTOS + 3} files" in ended.out
     assert rows(owner) == before
     (aside,) = owner.database.parent.glob("ghostroll.db.damaged-*")
     assert aside.read_bytes() == damaged

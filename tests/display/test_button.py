@@ -351,7 +351,7 @@ def test_held_for_three_seconds_it_asks_for_a_fresh_link_when_it_is_let_go(bench
     bench.finger.clock.now += 0.1
     assert bench.look() == held, "nothing new for a panel to refresh"
     assert bench.requests() == {"sign-anew"}
-    assert HelperRequests(bench.root).take_sign_anew(), "as `ghostroll watch` does"
+    assert HelperRequests(bench.root).consume_signing_request(), "as `ghostroll watch` does"
     bench.finger.clock.now += UNHEARD_SECONDS + 1
     bench.tell(SHARED | {"state": "running", "updated_at": "2"})
     assert bench.answer == texts.SIGNING, "the earlier link, while the new one is made, is no outcome"
@@ -365,7 +365,7 @@ def test_why_there_is_no_fresh_link_is_said_before_the_earlier_one_is_shown_agai
     bench.look()
     bench.finger.press(4)
     assert bench.answer == texts.SIGNING
-    HelperRequests(bench.root).take_sign_anew()
+    HelperRequests(bench.root).consume_signing_request()
     refused = record(url=LINK, expires_at="2100-01-01T00:00:00Z", error=Problem(75, "The store is away.", "Wait."))
     bench.tell(refused)
     assert bench.answer == texts.NOT_SIGNED
@@ -385,7 +385,7 @@ def test_why_there_is_no_fresh_link_is_said_with_a_card_in_the_reader_too(bench:
     bench.look()
     bench.finger.press(4)
     assert bench.answer == texts.SIGNING
-    HelperRequests(bench.root).take_sign_anew()
+    HelperRequests(bench.root).consume_signing_request()
     refused = record(url=LINK, error=Problem(75, "The store is away.", "Wait."))
     bench.tell(SHARED | {"runs": [SHARED, refused]})
     assert bench.answer == texts.NOT_SIGNED
@@ -400,7 +400,7 @@ def test_an_earlier_refusal_is_not_said_again_when_the_link_is_there(bench: Benc
     bench.look()
     bench.finger.press(4)
     assert bench.answer == texts.SIGNING
-    HelperRequests(bench.root).take_sign_anew()
+    HelperRequests(bench.root).consume_signing_request()
     bench.tell(SHARED | {"url": FRESH_LINK, "runs": [SHARED | {"url": FRESH_LINK}, refused]})
     assert bench.answer is None
     assert bench.link() == FRESH_LINK

@@ -647,7 +647,7 @@ def test_reading_and_finishing_may_take_turns(bench: "Bench") -> None:
         ingest.finish()
         assert set(bench.saved()) == set(paths[: 2 * turn + 2])
     ingest.close()
-    assert not [thread for thread in threading.enumerate() if thread.name in ("hash", "settle")]
+    assert not [thread for thread in threading.enumerate() if thread.name in ("hash", "commit")]
 
 
 def test_whoever_waits_is_told_when_something_is_saved(bench: "Bench") -> None:

@@ -12,7 +12,7 @@ from ghostroll.card.media import JPEG_SUFFIXES, CardFile, kind_of, suffix_of
 from ghostroll.card.scan import Scan, scan
 from ghostroll.card.volume import Volume
 from ghostroll.ingest.names import derivative_names, picture_sources
-from ghostroll.ingest.plan import Plan, PlannedFile, changed_files, make_plan, read_again
+from ghostroll.ingest.plan import Plan, PlannedFile, changed_files, make_plan, plan_reread
 
 if TYPE_CHECKING:
     from tests.support.bench import Bench
@@ -140,8 +140,8 @@ def test_a_new_card_is_read_whole_in_reading_order(bench: "Bench") -> None:
     plan = bench.plan()
     assert to_read(plan) == ["DCIM/a.JPG", "DCIM/b.JPG", "DCIM/c.CR3", "DCIM/a.MP4", "DCIM/a.txt"]
     assert plan.known == ()
-    assert [planned.file.path for planned in plan.pictures()] == ["DCIM/a.JPG", "DCIM/b.JPG"]
-    assert plan.pictures() + plan.the_rest() == plan.to_read
+    assert [planned.file.path for planned in plan.stills()] == ["DCIM/a.JPG", "DCIM/b.JPG"]
+    assert plan.stills() + plan.others() == plan.to_read
     assert plan.bytes_to_read == sum(file.size_bytes for file in bench.card.scan().files)
     assert plan.bytes_to_derive > 0
 
@@ -151,7 +151,7 @@ def test_a_card_without_an_id_is_known_by_its_samples(bench: "Bench") -> None:
     bench.save()
     plan = bench.plan()
     assert to_read(plan) == []
-    assert [each.sampled for each in plan.known] == [True]
+    assert [each.is_sample_verified for each in plan.known] == [True]
     # As FAT cards come: the same name, size and time, and another picture.
     facts = place.stat()
     for at in (0, len(BIG) - 1):
@@ -183,10 +183,10 @@ def test_an_identified_card_is_known_by_name_size_and_time_without_opening_a_fil
     bench.card.write("DCIM/a.jpg", b"\1" + BIG[1:])  # the same size and time
     plan = bench.plan(volume)
     assert to_read(plan) == []
-    assert [each.sampled for each in plan.known] == [False, False]
+    assert [each.is_sample_verified for each in plan.known] == [False, False]
     changed = changed_files(volume, plan.known, bench.stop)
     assert [file.path for file in changed] == ["DCIM/a.jpg"]
-    assert [planned.name for planned in read_again(changed, scan(volume))] == ["DCIM/a.jpg"]
+    assert [planned.name for planned in plan_reread(changed, scan(volume))] == ["DCIM/a.jpg"]
 
 
 def test_where_the_time_of_an_identified_cards_file_changed_its_sample_decides(bench: "Bench") -> None:
@@ -198,7 +198,7 @@ def test_where_the_time_of_an_identified_cards_file_changed_its_sample_decides(b
     bench.card.write("DCIM/b.jpg", BIG + b"B", mtime_ns=10**18)
     plan = bench.plan(volume)
     assert to_read(plan) == ["DCIM/b.jpg"]
-    assert {each.file.path: each.sampled for each in plan.known} == {"DCIM/a.jpg": True, "DCIM/c.jpg": False}
+    assert {each.file.path: each.is_sample_verified for each in plan.known} == {"DCIM/a.jpg": True, "DCIM/c.jpg": False}
 
 
 def test_two_cards_with_the_same_names_are_told_apart(bench: "Bench") -> None:

@@ -191,9 +191,9 @@ class TestTwoFiles:
         volume = bench.card.identified()
         verdict(volume=volume)
         os.utime(two_files[0], ns=(10**18, 10**18))
-        assert {each.sampled for each in bench.plan(volume).known} == {True, False}
+        assert {each.is_sample_verified for each in bench.plan(volume).known} == {True, False}
         verdict(volume=volume)
-        assert {each.sampled for each in bench.plan(volume).known} == {False}
+        assert {each.is_sample_verified for each in bench.plan(volume).known} == {False}
 
     def test_another_card_with_the_same_names_is_judged_by_its_own_files(
         self, bench: "Bench", run: Run, two_files: list[Path], verdict: Callable[..., CardStatus]

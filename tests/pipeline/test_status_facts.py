@@ -36,8 +36,8 @@ class Desk:
         (self.root / "block/sda/diskseq").write_text(f"{diskseq}\n")
         (self.root / "block/sda/size").write_text(f"{size}\n")
 
-    def presence(self, medium: str | None = "7", device: str | None = "/dev/sda1") -> Presence:
-        record = RunRecord(card=replace(CARD, device=device), medium=medium)
+    def presence(self, diskseq: str | None = "7", device: str | None = "/dev/sda1") -> Presence:
+        record = RunRecord(card=replace(CARD, device=device), diskseq=diskseq)
         return self.facts()({"run": record}).cards["run"]
 
     def facts(self, catalog: Catalog | None = None) -> FactFinder:
@@ -91,7 +91,7 @@ def test_an_eject_of_the_next_card_says_nothing_of_the_last_one(desk: Desk) -> N
 def test_of_one_that_the_units_did_not_mount_nothing_is_known(desk: Desk, device: str | None) -> None:
     desk.put_in(8, 0)
     assert desk.presence(device=device) is Presence.UNKNOWN
-    assert desk.presence(medium=None) is Presence.UNKNOWN
+    assert desk.presence(diskseq=None) is Presence.UNKNOWN
 
 
 def test_off_the_appliance_nothing_is_known_of_readers(desk: Desk) -> None:
@@ -105,7 +105,7 @@ def test_off_the_appliance_nothing_is_known_of_readers(desk: Desk) -> None:
 
 def test_a_card_is_known_by_what_is_at_its_mount_point(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "media/EOS/DCIM").mkdir(parents=True)
-    medium = find_volume(tmp_path / "media/EOS").presence
+    medium = find_volume(tmp_path / "media/EOS").medium
     assert medium is not None
     place = CardPlace(str(tmp_path / "media/EOS"), medium.device_number, medium.root_inode, medium.diskseq)
 
@@ -159,7 +159,7 @@ def test_a_catalog_that_is_gone_costs_what_it_knew_and_not_the_status(desk: Desk
 
 def finish(desk: Desk, **fields: Any) -> None:
     record = StatusRecord(desk.settings.status_path, RunKind.CARD, desk.root)
-    record.change(**({"state": State.DONE, "card": CARD, "medium": "7"} | fields))
+    record.change(**({"state": State.DONE, "card": CARD, "diskseq": "7"} | fields))
     record.close()
 
 

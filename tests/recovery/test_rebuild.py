@@ -1,4 +1,4 @@
-"""A catalog made anew from sessions on disk: what is taken in, and what a sidecar may say."""
+"""Rebuild a catalog from sessions on the disk: what is imported, and what a backup may contain."""
 
 import gzip
 import json
@@ -27,9 +27,9 @@ from ghostroll.catalog.manifests import write_manifests
 from ghostroll.catalog.models import Derivative, Original, RenderState, SavedFile, SessionState, Shot
 from ghostroll.ingest.plan import make_plan
 from ghostroll.recovery import quarantine, rebuild
-from ghostroll.recovery.disk_reader import Reader
-from ghostroll.recovery.import_session import TakenIn
-from ghostroll.recovery.unknown_sessions import refuse_unknown, unknown_sessions
+from ghostroll.recovery.disk_reader import DiskReader
+from ghostroll.recovery.import_session import ImportedSession
+from ghostroll.recovery.unknown_sessions import reject_unknown, unknown_sessions
 
 if TYPE_CHECKING:
     from tests.support.bench import Bench
@@ -87,9 +87,9 @@ def lose(ours: Settings) -> None:
     shutil.rmtree(ours.db_path.parent)
 
 
-def rebuilt(ours: Settings, stop: threading.Event | None = None) -> list[TakenIn]:
+def rebuilt(ours: Settings, stop: threading.Event | None = None) -> list[ImportedSession]:
     with Catalog(ours.db_path) as catalog:
-        return list(rebuild.take_in_sessions(ours, catalog, Reader(stop or threading.Event())))
+        return list(rebuild.import_unknown_sessions(ours, catalog, DiskReader(stop or threading.Event())))
 
 
 def states(ours: Settings) -> dict[str, tuple[str, str, int | None]]:
@@ -475,14 +475,14 @@ def damaged(saved: "Bench", ours: Settings) -> Path:
 
 
 def test_a_damaged_catalog_is_kept_aside_whole(damaged: Path) -> None:
-    moved = quarantine.move_aside(damaged)
+    moved = quarantine.quarantine_catalog(damaged)
     assert moved.read_bytes() == b"this is no catalog"
     assert Path(f"{moved}-wal").read_bytes() == b"its log"
     assert moved.name.startswith("ghostroll.db.damaged-")
     assert not damaged.exists()
     assert not Path(f"{damaged}-wal").exists()
     damaged.write_bytes(b"once more")
-    assert quarantine.move_aside(damaged) != moved
+    assert quarantine.quarantine_catalog(damaged) != moved
     assert moved.read_bytes() == b"this is no catalog"
 
 
@@ -491,7 +491,7 @@ def test_where_no_second_names_are_a_damaged_catalog_is_renamed(damaged: Path, m
         raise PermissionError
 
     monkeypatch.setattr(os, "link", refuse)
-    moved = quarantine.move_aside(damaged)
+    moved = quarantine.quarantine_catalog(damaged)
     assert (moved.read_bytes(), Path(f"{moved}-wal").read_bytes()) == (b"this is no catalog", b"its log")
     assert not damaged.exists()
 
@@ -501,7 +501,7 @@ def test_a_healthy_or_a_missing_catalog_is_left_where_it_is(ours: Settings, tmp_
     assert not quarantine.is_damaged(ours.db_path)
     assert not quarantine.is_damaged(tmp_path / "none.db")
     assert not (tmp_path / "none.db").exists()
-    assert rebuild.put_damaged_aside(ours) is None
+    assert rebuild.quarantine_if_damaged(ours) is None
 
 
 def test_a_page_of_noise_anywhere_is_found_or_harmless(saved: "Bench", ours: Settings, tmp_path: Path) -> None:
@@ -573,7 +573,7 @@ def test_rows_that_say_nothing_are_a_damaged_catalog(saved: "Bench", ours: Setti
 
 def test_it_is_refused_while_watch_or_a_run_is_alive(tmp_path: Path) -> None:
     status = tmp_path / "status.json"
-    rebuild.refuse_beside_runs(status)
+    rebuild.require_no_runs(status)
     code = (
         "import sys, pathlib; from ghostroll.status.recorder import StatusRecord; "
         "from ghostroll.status.run_record import RunKind; "
@@ -589,20 +589,20 @@ def test_it_is_refused_while_watch_or_a_run_is_alive(tmp_path: Path) -> None:
             assert other.stdout
             other.stdout.readline()
             with pytest.raises(UsageError) as refused:
-                rebuild.refuse_beside_runs(status)
+                rebuild.require_no_runs(status)
             assert "systemctl stop ghostroll" in refused.value.hint
             other.stdin.close()
-        rebuild.refuse_beside_runs(status)
+        rebuild.require_no_runs(status)
 
 
 def test_a_card_is_not_saved_over_a_session_that_is_not_known(saved: "Bench", ours: Settings) -> None:
-    refuse_unknown(ours, saved.catalog, saved.session.session_id)
-    refuse_unknown(ours, saved.catalog, "wedding")
+    reject_unknown(ours, saved.catalog, saved.session.session_id)
+    reject_unknown(ours, saved.catalog, "wedding")
     lose(ours)
     with Catalog(ours.db_path) as catalog:
         assert [each.session_id for each in unknown_sessions(ours, catalog)] == [saved.session.session_id]
         with pytest.raises(UsageError, match="holds files"):
-            refuse_unknown(ours, catalog, saved.session.session_id)
+            reject_unknown(ours, catalog, saved.session.session_id)
 
 
 def test_books_of_many_files_are_small_and_soon_read(session: Session, catalog: Catalog) -> None:

@@ -472,7 +472,7 @@ class Appliance(RuleBasedStateMachine):
         self.media_made += 1
         self.readers[device] = self.media_made
         card = CardStatus("EOS", device, CardState.READING, files=3)
-        run_id = self.begin(RunKind.CARD, card=card, session_id=session, medium=str(self.media_made))
+        run_id = self.begin(RunKind.CARD, card=card, session_id=session, diskseq=str(self.media_made))
         self.media[run_id] = self.media_made
         for error in self.open_errors:
             if self.records[error].session_id == session:

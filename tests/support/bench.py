@@ -96,7 +96,7 @@ class Bench:
         session = session or self.session
         self.catalog.create_session(session.session_id, card_id=volume.card_id, card_label=volume.label)
         session.temporary.mkdir(parents=True, exist_ok=True)
-        return Ingest(volume, session, self.catalog, self.record, self.failed, self.stop, verify=verify, saved=saved)
+        return Ingest(volume, session, self.catalog, self.record, self.failed, self.stop, verify=verify, on_saved=saved)
 
     def save(
         self,
