@@ -18,7 +18,7 @@ case $arch in
 esac
 cd "${0%/*}/.."
 bin=$PWD/.venv/bin
-version=$("$bin/uv" version --short)
+version=$("$bin/python" -c 'import ghostroll; print(ghostroll.__version__)')
 name=ghostroll-$version-$arch
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
