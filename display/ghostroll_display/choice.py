@@ -14,6 +14,9 @@ from ghostroll_display.models import MODELS, PanelModel, png_model
 from ghostroll_display.screens import screen
 from ghostroll_display.view import view
 
+# What status.png measures where no panel says otherwise: the commonest one of 7.3 inches, in pixels.
+DEFAULT_SIZE = (800, 480)
+
 
 def told(status: Mapping[str, Any], model: PanelModel, now: datetime) -> str:
     """Say which code a status has on a panel, and why; "" where its screen has none anyway."""
@@ -32,12 +35,12 @@ def answer(url: str, short_url: str, model: PanelModel) -> dict[str, Any]:
     }
 
 
-def likely_model(settings: Settings, usual_size: tuple[int, int]) -> PanelModel:
+def likely_model(settings: Settings) -> PanelModel:
     """Return the panel of the settings without touching it: one that is looked for is known by its picture."""
     if settings.panel in MODELS:
         return MODELS[settings.panel]
     drawn = _drawn_for(settings.status_image_path) if settings.panel == "auto" else None
-    return drawn or png_model(settings.panel_size or usual_size)
+    return drawn or png_model(settings.panel_size or DEFAULT_SIZE)
 
 
 def _drawn_for(picture: Path) -> PanelModel | None:

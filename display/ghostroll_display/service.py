@@ -1,7 +1,6 @@
 """The display service: keeps `status.png` and the panel in step with `status.json`."""
 
 import argparse
-import json
 import os
 import signal
 import sys
@@ -18,7 +17,7 @@ from ghostroll.base import config, log
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import GhostrollError
 from ghostroll.base.log import logger
-from ghostroll_display import choice, frame, terminal
+from ghostroll_display import choice, frame
 from ghostroll_display.asking import Asking
 from ghostroll_display.button import Button, open_button
 from ghostroll_display.errors import PanelFailed, PictureFailed
@@ -33,8 +32,6 @@ from ghostroll_display.thumbnails import Thumbnails
 from ghostroll_display.view import view
 from ghostroll_display.watching import Watch
 
-# What status.png measures where no panel says otherwise: the commonest one of 7.3 inches.
-DEFAULT_SIZE = (800, 480)
 # The record changes up to twice a second; nobody looks that often.
 _DRAW_SECONDS = 1.0
 # But who presses the button waits for an answer.
@@ -58,28 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _Parser(
         prog="ghostroll-display", description="Draws status.json to status.png and the panel.", epilog=_EXIT_STATUS
     )
-    what = parser.add_mutually_exclusive_group()
-    what.add_argument("--once", action="store_true", help="draw the current status and end")
-    what.add_argument("--terminal", action="store_true", help="draw the frame in this terminal and end")
-    what.add_argument(
-        "--code-for",
-        nargs=2,
-        metavar=("LINK", "SHORT"),
-        help="say as JSON which of two links the panel would show as a code, and end",
-    )
+    parser.add_argument("--once", action="store_true", help="draw the current status and end")
     parser.add_argument("--config", metavar="FILE", help="the configuration file (TOML)")
     options = parser.parse_args(arguments)
     log.setup()
     try:
         settings = config.load({}, os.environ, options.config).settings
-        if options.code_for:
-            link, short = options.code_for
-            model = choice.likely_model(settings, DEFAULT_SIZE)
-            sys.stdout.write(json.dumps(choice.answer(link, short, model)) + "\n")
-            return 0
-        if options.terminal:
-            show_in_terminal(settings)
-            return 0
         if settings.panel == "none":
             logger.info("No panel is wanted (panel = none): nothing is drawn.")
             return 0
@@ -97,13 +78,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def show_in_terminal(settings: Settings) -> None:
-    """Draw the frame of the panel in force, from the status as it is now, whether or not a display runs."""
-    record = Reader(settings.status_path).read()
-    model = choice.likely_model(settings, DEFAULT_SIZE)
-    terminal.show(record, view(record), model, datetime.now().astimezone(), Thumbnails().load)
-
-
 class Display:
     """The picture, the panel where there is one, and the record that they show."""
 
@@ -112,7 +86,7 @@ class Display:
         self._settings = settings
         self._reader = Reader(settings.status_path)
         self._asking = Asking(HelperRequests(settings.status_path.parent), time.monotonic)
-        model = panel.model if panel else png_model(settings.panel_size or DEFAULT_SIZE)
+        model = panel.model if panel else png_model(settings.panel_size or choice.DEFAULT_SIZE)
         self._picture = PngPanel(model, settings.status_image_path)
         self._thumbnails = Thumbnails()
         self._refresher = Refresher(panel) if panel else None

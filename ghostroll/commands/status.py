@@ -2,14 +2,11 @@
 
 import argparse
 import json
-import os
-import subprocess
-import sys
 from contextlib import ExitStack, suppress
 from typing import Any
 
 from ghostroll.base.config import Effective, Settings
-from ghostroll.base.errors import EX_BUG, GhostrollError
+from ghostroll.base.errors import GhostrollError
 from ghostroll.catalog import Catalog
 from ghostroll.commands.printing import until
 from ghostroll.pipeline.status_facts import FactFinder
@@ -40,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, effective: Effective) -> int:
     """Show the current status."""
     if options.draws_panel:
-        return _draw_panel(options, effective.settings)
+        return _draw_panel(effective.settings)
     now = _current(effective.settings)
     if options.json:
         print(json.dumps(now, indent=1))
@@ -71,18 +68,9 @@ def _current(settings: Settings) -> dict[str, Any]:
         return RunRecords(settings.status_path, FactFinder(settings, catalog)).current()
 
 
-def _draw_panel(options: argparse.Namespace, settings: Settings) -> int:
-    """Have the display's program draw its frame in this terminal: it is a program of its own, and so it stays."""
-    size = "x".join(map(str, settings.panel_size)) if settings.panel_size else "auto"
-    environment = {
-        **os.environ,
-        "GHOSTROLL_STATUS_PATH": str(settings.status_path),
-        "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
-        "GHOSTROLL_PANEL": settings.panel,
-        "GHOSTROLL_PANEL_SIZE": size,
-    }
-    config = ["--config", options.config] if options.config else []
-    drawn = subprocess.run(  # noqa: S603 - this very interpreter
-        [sys.executable, "-m", "ghostroll_display", "--terminal", *config], env=environment, check=False
-    )
-    return drawn.returncode if drawn.returncode >= 0 else EX_BUG
+def _draw_panel(settings: Settings) -> int:
+    """Draw the panel's frame in this terminal. Raises PanelFailed."""
+    from ghostroll_display.terminal_frame import show_in_terminal  # noqa: PLC0415 - Pillow is large
+
+    show_in_terminal(settings)
+    return 0

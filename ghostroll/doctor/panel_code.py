@@ -1,12 +1,8 @@
 """The code on the panel: which link it can be, and whether the short one opens where the full one is too large."""
 
-import json
-import os
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http import HTTPStatus
-from pathlib import Path
 
 from ghostroll.base import local_address
 from ghostroll.base.config import Settings
@@ -14,23 +10,18 @@ from ghostroll.base.session_paths import session_of
 from ghostroll.base.text import rfc3339
 from ghostroll.catalog.models import SessionRow
 from ghostroll.doctor.findings import Finding, ok, warning
-from ghostroll.doctor.outside import answer_of
 from ghostroll.doctor.records import latest_link
 from ghostroll.embedded import seaweedfs
 from ghostroll.shortlink import registry
 from ghostroll.store.presign import Presigner
 
-# The program that knows the panels, installed beside this one.
-_DISPLAY = Path(sys.executable).with_name("ghostroll-display")
-# It loads Pillow from a Pi's microSD card; the whole check has 20 s.
-_DISPLAY_SECONDS = 15
 _SHORT, _CODE = "short-link", "panel-code"
 _USUAL_REGION = "eu-central-1"
 _SOCKET = "`sudo systemctl enable --now ghostroll-link.socket`"
 _ELSEWHERE = "Choose another port for short links: docs/configuration.md"
 
 
-def findings(settings: Settings, display: Path = _DISPLAY) -> Iterator[Finding]:
+def findings(settings: Settings) -> Iterator[Finding]:
     """Find out whether the short link works, and which link the panel shows as its code."""
     share = latest_link(settings)
     try:
@@ -41,7 +32,7 @@ def findings(settings: Settings, display: Path = _DISPLAY) -> Iterator[Finding]:
             _SHORT, f"{error.filename} may not be looked at by this user.", "Run `sudo ghostroll doctor`."
         )
     yield finding
-    yield _code(settings, share.url if share and share.url else likely_link(settings), url, display)
+    yield _code(settings, share.url if share and share.url else likely_link(settings), url)
 
 
 def _short_link(settings: Settings, share: SessionRow | None) -> tuple[str, Finding]:
@@ -94,26 +85,14 @@ def likely_link(settings: Settings) -> str:
     )(session.page_key)
 
 
-def _code(settings: Settings, link: str, short_url: str, display: Path) -> Finding:
-    """Ask the display, which knows the panels, what it would show."""
+def _code(settings: Settings, link: str, short_url: str) -> Finding:
+    """Return which of two links the panel would show."""
+    from ghostroll_display import choice  # noqa: PLC0415 - Pillow is large
+
     if settings.panel == "none":
         return ok(_CODE, "panel = none: no code is shown.")
-    size = settings.panel_size
-    environment = {
-        "GHOSTROLL_CONFIG": os.devnull,
-        "GHOSTROLL_PANEL": settings.panel,
-        "GHOSTROLL_PANEL_SIZE": f"{size[0]}x{size[1]}" if size else "auto",
-        "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
-    }
-    answer = answer_of(str(display), "--code-for", link, short_url, environment=environment, seconds=_DISPLAY_SECONDS)
-    if answer is None:
-        return warning(
-            _CODE,
-            "Which code the panel shows could not be found out.",
-            f"It may only be slow now: try again. Else `{display} --once` tells why.",
-        )
-    told = json.loads(answer)
-    text = f"{told['reason']} The panel has {told['size'][0]}x{told['size'][1]} pixels."
-    if told["form"]:
+    shown = choice.answer(link, short_url, choice.likely_model(settings))
+    text = f"{shown['reason']} The panel has {shown['size'][0]}x{shown['size'][1]} pixels."
+    if shown["form"]:
         return ok(_CODE, text)
     return warning(_CODE, text, "Use a larger panel, or see to it that the short link works.")
