@@ -36,7 +36,8 @@ def _volume(run: Run, requests: HelperRequests, device: str, diskseq: str | None
     """Return the card's volume if it is to be taken."""
     damage = requests.filesystem_error(device) if requests.is_available else None
     run.record.change_card(device=device)
-    run.record.change(diskseq=diskseq or requests.last_seen_diskseq(device))
+    if requests.is_available:  # of a card that was not mounted, what the helpers saw
+        run.record.change(diskseq=diskseq or requests.last_seen_diskseq(device))
     try:
         root = card.mount_point(device)
     except VolumeNotFound as error:

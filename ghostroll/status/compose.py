@@ -268,6 +268,7 @@ def _first(ordered: list[RunRecord]) -> RunRecord:
         return first
     if signed.error:
         return replace(first, error=signed.error, updated_at=max(first.updated_at, signed.updated_at))
-    if signed.state is not State.DONE or signed.kind is RunKind.REFRESH or _is_same_session(signed, first):
-        return first
-    return replace(signed, card=first.card)
+    is_signed = signed.state is State.DONE
+    if is_signed and _is_same_session(signed, first):
+        return replace(first, thumbnails=signed.thumbnails)  # some may have been deleted since
+    return replace(signed, card=first.card) if is_signed and signed.kind is RunKind.RENEW else first

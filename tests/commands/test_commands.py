@@ -308,10 +308,11 @@ def test_the_store_stays_whatever_happens_to_the_runs_beside_it(alone: Appliance
     store = alone.start("store")
     wait_until(lambda: "Ctrl-C" in alone.output(store)[0])
     document = alone.run(make_card(alone.root / "first", range(1)))
-    for number, seconds in enumerate((0.3, 0.7, 1.2)):
+    for number, files in enumerate((1, 4, 8)):  # so many are saved when the run is killed
         card = make_card(alone.root / f"card{number}", range(10 * number + 10, 10 * number + 18), (1600, 1067))
+        before = alone.count("ingested_files")
         child = alone.start("run", "--volume", str(card))
-        time.sleep(seconds)
+        wait_until(lambda saved=before + files: alone.count("ingested_files") >= saved, every=0.01)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     assert store.poll() is None

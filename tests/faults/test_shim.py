@@ -58,7 +58,7 @@ def test_every_kind_of_call_of_a_run_is_seen(scene: Scene) -> None:
         r"write .*/ghostroll\.log",
         r"rename .*/share\.txt",
         r"mkdir .*/shoot-[^/]+",
-        r"unlink .*/status\.d/run-[0-9a-f]+\.lock",
+        r"unlink .*/status\.d/card-[0-9a-f]+\.lock",
     ):
         assert any(re.fullmatch(expected, call) for call in seen), expected
 

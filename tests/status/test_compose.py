@@ -351,6 +351,13 @@ CASES = [
         runs=("The card.", "Signed."),
     ),
     Case(
+        "pictures that were deleted since are not shown",
+        {"run": replace(DONE, thumbnails=("/gone.jpg",)), "renew": RENEWED},
+        {"message": "The card.", "thumbnails": ()},
+        (),
+        {"shares": (LINK,)},
+    ),
+    Case(
         "the link of another session is shown, since somebody asked for it",
         {"run": DONE, "renew": replace(RENEWED, session_id="S2")},
         {"message": "Signed.", "card": "safe", "url": OTHER.url, "session_id": "S2"},
