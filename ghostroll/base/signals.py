@@ -50,9 +50,7 @@ def stop_on_signals() -> Iterator[Stop]:
         if received.get():
             stop.set()
 
-    handled = [
-        number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN
-    ]
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     before = {number: signal.signal(number, on_signal) for number in handled}
     threading.Thread(target=listen, name="signals", daemon=True).start()
     try:

@@ -13,9 +13,9 @@ from ghostroll.base.config import Settings
 from ghostroll.base.session_paths import session_of
 from ghostroll.base.text import rfc3339
 from ghostroll.catalog.models import SessionRow
+from ghostroll.doctor.catalog import latest_link
 from ghostroll.doctor.findings import Finding, ok, warning
-from ghostroll.doctor.outside import answer_of
-from ghostroll.doctor.records import latest_link
+from ghostroll.doctor.system_commands import command_output
 from ghostroll.embedded import seaweedfs
 from ghostroll.shortlink import registry
 from ghostroll.store.presign import Presigner
@@ -105,7 +105,9 @@ def _code(settings: Settings, link: str, short_url: str, display: Path) -> Findi
         "GHOSTROLL_PANEL_SIZE": f"{size[0]}x{size[1]}" if size else "auto",
         "GHOSTROLL_STATUS_IMAGE_PATH": str(settings.status_image_path),
     }
-    answer = answer_of(str(display), "--code-for", link, short_url, environment=environment, seconds=_DISPLAY_SECONDS)
+    answer = command_output(
+        str(display), "--code-for", link, short_url, environment=environment, seconds=_DISPLAY_SECONDS
+    )
     if answer is None:
         return warning(
             _CODE,
