@@ -1,15 +1,15 @@
 #!/bin/sh
-# bundle.sh ARCH: writes dist/ghostroll-<version>-<ARCH>.tar.gz, which installs with no network and no compiler.
-# ARCH is amd64 or arm64. Wheels are those of uv.lock, by hash, for each Python that the target may have.
+# bundle.sh ARCH: writes dist/ghostroll-<version>-<ARCH>.tar.gz, which installs without network and compiler.
+# ARCH is amd64 or arm64. The wheels are those of uv.lock, checked by hash, for each Python that the target may have.
 set -eu
 arch=$1
 # 3.11: Debian and Raspberry Pi OS bookworm; 3.13: trixie.
 PYTHONS=${PYTHONS:-3.11 3.13}
-# Pure Python, and on the index as source alone: its wheel is built here.
+# Pure Python without a wheel on the index: the wheel is built here.
 SOURCE_ONLY=sdnotify
-# Runs on the target, where the system's own may be missing.
+# Used on the target, where the system's pip may be missing.
 PIP=pip==25.3
-# The C library of bookworm; wheels for an older one do as well (PEP 600).
+# The minor version of bookworm's glibc; wheels for older versions work as well (PEP 600).
 GLIBC_MINOR=36
 case $arch in
     amd64) machine=x86_64 ;;
@@ -35,14 +35,14 @@ platforms() {
         "$machine" "$machine" "$machine"
 }
 
-# spidev has no wheel anywhere: a panel's driver takes it from apt (install.sh says so).
+# spidev has no wheels: it is installed by apt (install.sh prints how).
 "$bin/uv" export --quiet --locked --no-dev --extra display --prune spidev --no-emit-project --no-annotate --no-header \
     --output-file "$work/locked.txt"
 for python in $PYTHONS; do
-    # What of the lock is meant for the target: pip would judge by the machine that it runs on.
+    # Select the packages for the target: pip would evaluate markers for this machine.
     "$bin/uv" pip compile --quiet --no-deps --generate-hashes --no-annotate --no-header --python-version "$python" \
         --python-platform "$machine-manylinux_2_$GLIBC_MINOR" --output-file "$work/hashed.txt" "$work/locked.txt"
-    # An entry goes on with its hashes in lines that are indented.
+    # The hashes of an entry follow in indented lines.
     sed "/^$SOURCE_ONLY==/,/^[^ ]/{/^$SOURCE_ONLY==/d;/^ /d}" "$work/hashed.txt" >"$work/wheels.txt"
     sed -n "/^$SOURCE_ONLY==/,/^[^ ]/{/^$SOURCE_ONLY==/p;/^ /p}" "$work/hashed.txt" >"$work/sources.txt"
     # shellcheck disable=SC2046 # a list of words
@@ -64,7 +64,7 @@ cp deploy/install.sh deploy/uninstall.sh deploy/ghostroll deploy/ghostroll-first
     deploy/iam-policy.json README.md LICENSE "$bundle/"
 echo "$version" >"$bundle/VERSION"
 echo "$arch" >"$bundle/ARCH"
-# Which build of this version: two with the same content install as one.
+# An id of the content: two bundles with the same content install as the same version.
 (cd "$bundle" && find . -type f ! -name BUILD -exec sha256sum {} + | LC_ALL=C sort -k 2 | sha256sum | cut -c1-12) >"$bundle/BUILD"
 
 tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime="@${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct)}" \

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs GhostRoll on a fresh Raspberry Pi. It lies on the boot partition beside the bundle, and the one line of
-# cmdline.txt ends with what calls it at the first boot (systemd-run-generator(8)); README has it. There it only makes
-# sure that the installation comes about: that runs at the next boot, as an ordinary unit, and again at each one until
-# it has succeeded, whatever happens to the power. What it says is in ghostroll-first-boot.log beside it.
+# Installs GhostRoll on a fresh Raspberry Pi. This script is on the boot partition beside the bundle, and parameters at
+# the end of cmdline.txt run it at the first boot (systemd-run-generator(8)); the README lists them. It only enables a
+# unit that installs the bundle at the next boot, and at every later boot until the installation has succeeded, even
+# after a power cut. Its output is in ghostroll-first-boot.log beside it.
 set -eu
 boot=$(cd -P "${0%/*}" && pwd)
 log=$boot/ghostroll-first-boot.log
-# Not one of ghostroll*: install.sh takes those for its own.
+# The name must not match ghostroll*: install.sh removes such units if they are not in its bundle.
 UNIT=install-ghostroll.service
 PLACE=/var/lib/ghostroll-first-boot
 
@@ -18,7 +18,7 @@ arrange() {
 Description=GhostRoll's installation
 ConditionPathExists=$boot/ghostroll-first-boot.sh
 RequiresMountsFor=$boot
-# For what the doctor looks at in the end; nothing is downloaded.
+# Only for the doctor's checks; nothing is downloaded.
 Wants=network-online.target
 After=network-online.target
 
@@ -32,7 +32,7 @@ WantedBy=multi-user.target
 EOF_UNIT
     systemctl enable --quiet "$UNIT"
     sync
-    # Now this boot is not needed again. By a rename: without this file a Pi does not boot.
+    # Remove the parameters from cmdline.txt. Atomically: a Pi does not boot without this file.
     sed 's| systemd\.run=[^ ]*ghostroll-first-boot\.sh||g; s| systemd\.run_success_action=reboot||g
         s| systemd\.unit=kernel-command-line\.target||g' "$boot/cmdline.txt" >"$boot/cmdline.new"
     sync -f "$boot/cmdline.new"
@@ -42,7 +42,7 @@ EOF_UNIT
 }
 
 give_up() {
-    say "It did not succeed, and is tried again at the next start. What lies here stays here, keys as well."
+    say "The installation failed, and is tried again at the next boot. All files stay here, credentials as well."
 }
 
 install_bundle() {
@@ -61,7 +61,7 @@ install_bundle() {
     rm -rf "$PLACE"
     sync
     trap - EXIT
-    # Without the script it does not run again. Its file stays: systemd ends what it has no file of any more.
+    # Without the script the unit does not start again. Keep the unit's file: systemd would stop the running unit.
     mv "$boot/ghostroll-first-boot.sh" "$boot/ghostroll-first-boot.sh.done"
     systemctl disable --quiet "$UNIT"
     if [ "$before" = "$(cat "$boot/config.txt" 2>/dev/null || true)" ]; then

@@ -1,6 +1,6 @@
 #!/bin/sh
-# install.sh: installs GhostRoll from this bundle, or upgrades it. As root; asks nothing; may be run again.
-# Configuration and data are kept. It needs no network and no compiler.
+# install.sh: installs or upgrades GhostRoll from this bundle. Run as root, without questions, any number of times.
+# Configuration and data are kept. It needs neither network nor compiler.
 set -eu
 umask 022
 bundle=$(cd -P "${0%/*}" && pwd)
@@ -18,7 +18,7 @@ fail() {
 check_machine() {
     [ "$(id -u)" -eq 0 ] || fail "run me as root: sudo $0"
     [ -d /run/systemd/system ] || fail "this machine does not run systemd."
-    # Of the programs, not of the kernel: a 32-bit Raspberry Pi OS may have a 64-bit one.
+    # The architecture of programs, not of the kernel: a 32-bit Raspberry Pi OS may have a 64-bit kernel.
     arch=$(dpkg --print-architecture) || fail "this is not Debian, nor Raspberry Pi OS."
     [ "$arch" = "$(cat "$bundle/ARCH")" ] ||
         fail "this bundle is for $(cat "$bundle/ARCH"), this system is $arch. A Raspberry Pi needs the 64-bit system."
@@ -36,7 +36,7 @@ copy() {
     cmp -s "$1" "$2" || install -D -m 644 "$1" "$2"
 }
 
-# Beside the version that runs, which stays whole until `switch`, and also when the power is cut halfway.
+# Install beside the running version, which stays intact until `switch`, even after a power cut.
 install_program() {
     target=$PREFIX/versions/$version-$(cat "$bundle/BUILD")-$python
     if [ -e "$target/complete" ]; then
@@ -45,11 +45,11 @@ install_program() {
     fi
     say "installing version $version; on a small machine this takes minutes."
     rm -rf "$target"
-    # --without-pip: the system's own may be missing. System packages: some drivers of panels come by apt only.
+    # --without-pip: ensurepip may be missing. System packages: some panel drivers are only available from apt.
     python3 -m venv --without-pip --system-site-packages "$target"
     pip --requirement "$bundle/requirements-$python.txt"
     pip "$bundle"/wheels/ghostroll-*.whl
-    "$target/bin/python" -m compileall -q -j 0 "$target/lib" || true # what cannot be compiled is another Python's
+    "$target/bin/python" -m compileall -q -j 0 "$target/lib" || true # files for other Python versions cannot be compiled
     mkdir "$target/libexec"
     cp "$bundle"/libexec/* "$target/libexec/"
     cp "$bundle/systemd/appliance.env" "$bundle/ghostroll.toml" "$bundle/uninstall.sh" "$bundle/README.md" "$target/"
@@ -62,7 +62,7 @@ pip() {
         --find-links "$bundle/wheels" --no-deps --ignore-installed --no-compile --root-user-action=ignore "$@"
 }
 
-# Nothing is lost: what a run has saved is safe, and it goes on with the new version.
+# Nothing is lost: saved files are safe, and runs continue with the new version.
 stop_runs() {
     runs=$(systemctl list-units --plain --no-legend --state=active,activating 'ghostroll@*.service' | cut -d' ' -f1)
     # shellcheck disable=SC2086 # a list of words
@@ -85,7 +85,7 @@ install_units() {
     for unit in "$bundle"/systemd/*.service "$bundle"/systemd/*.path "$bundle"/systemd/*.socket "$bundle"/systemd/*.slice; do
         copy "$unit" "$UNITS/${unit##*/}"
     done
-    for unit in "$UNITS"/ghostroll*; do # an earlier version's
+    for unit in "$UNITS"/ghostroll*; do # units of an earlier version
         [ ! -f "$unit" ] || [ -e "$bundle/systemd/${unit##*/}" ] || rm -f "$unit"
     done
     copy "$bundle/systemd/tmpfiles.conf" /etc/tmpfiles.d/ghostroll.conf
@@ -93,7 +93,7 @@ install_units() {
     systemctl daemon-reload
 }
 
-# A rule that changes while a card is in starts nothing twice: only `trigger` announces.
+# Reloading rules starts no run for a card that is present: only `udevadm trigger` does.
 install_rule() {
     copy "$bundle/udev/90-ghostroll.rules" /etc/udev/rules.d/90-ghostroll.rules
     udevadm control --reload
@@ -119,12 +119,12 @@ start() {
     # shellcheck disable=SC2086 # lists of words
     systemctl enable --quiet $STEADY ghostroll-boot-files.service
     # shellcheck disable=SC2086
-    systemctl start $STEADY || say "not everything has started; ghostroll doctor tells what to do."
+    systemctl start $STEADY || say "not every unit has started; ghostroll doctor tells what to do."
     systemctl is-active --quiet ghostroll-link.socket ||
         say "port 80 is taken: small panels show no code. Another port: docs/configuration.md, short_link_port."
     # shellcheck disable=SC2086
     [ -z "$runs" ] || systemctl --no-block start $runs
-    # The cards that are in already; those that a run has seen are announced in vain.
+    # Start runs for cards that are present; a run that is active is not started twice.
     udevadm trigger --action=add --subsystem-match=block --property-match=ID_FS_USAGE=filesystem
 }
 
@@ -139,4 +139,4 @@ enable_panel
 install_rule
 start
 say "version $version is installed. Configuration: /etc/ghostroll/ghostroll.toml; photos: /var/lib/ghostroll/sessions."
-/usr/local/bin/ghostroll doctor || true # what it finds is for the owner, and no failure of this installation
+/usr/local/bin/ghostroll doctor || true # its findings are for the owner; the installation has succeeded

@@ -1,6 +1,6 @@
 #!/bin/sh
-# uninstall.sh [--purge]: removes GhostRoll. Photos, catalog and configuration stay, unless they are purged as well.
-# As root; asks nothing; may be run again.
+# uninstall.sh [--purge]: removes GhostRoll; with --purge, also photos, catalog and configuration.
+# Run as root, without questions, any number of times.
 set -eu
 
 say() { echo "GhostRoll: $*"; }
@@ -13,12 +13,12 @@ case ${1-} in
 esac
 [ "$(id -u)" -eq 0 ] || { say "run me as root: sudo $0" >&2 && exit 1; }
 
-# First: no card starts anything any more.
+# First, so that no card starts a run.
 rm -f /etc/udev/rules.d/90-ghostroll.rules
 udevadm control --reload
 systemctl stop 'ghostroll*' 2>/dev/null || true
 for unit in /etc/systemd/system/ghostroll* /etc/systemd/system/install-ghostroll.service; do
-    [ -f "$unit" ] || continue # an owner's own directory of settings for a unit stays
+    [ -f "$unit" ] || continue # directories with an owner's drop-ins stay
     case ${unit##*/} in
         *@*) ;;
         *) systemctl disable --quiet "${unit##*/}" 2>/dev/null || true ;;

@@ -1,26 +1,26 @@
 # shellcheck shell=sh disable=SC2034
-# What the root's helpers share: where things are, and which disk a device lies on. It is read by them, not run.
+# Paths and functions that the root helpers share. Sourced, not run.
 
 RUN=/run/ghostroll
 CARDS=$RUN/cards
-# The root's own notes about the device DEVICE, which the pipeline may read:
-#   DEVICE.mounted  the diskseq of the card that is mounted, or taken away from a run that still reads it
-#   DEVICE.seen     the diskseq of the card that was looked at last
-#   DEVICE.stale    the card was pulled while it was mounted; the kernel has not looked at the partitions since
+# State files of the root helpers about the device DEVICE, which the pipeline may read:
+#   DEVICE.mounted  the diskseq of the card that is mounted, or lazily unmounted while a run reads it
+#   DEVICE.seen     the diskseq of the last card seen
+#   DEVICE.stale    the card was pulled while mounted, and the kernel has not re-read the partition table
 #   DEVICE.damaged  what is wrong with the filesystem of that card
 #   DEVICE.eject    "asked", then "ejected"
 NOTES=$RUN/notes
-# Files that anyone who may eject a card can make.
+# Requests: files that the service's user may create.
 REQUESTS=$RUN/requests
 
-# The disk that a partition lies on; a disk is its own. Fails where there is no such device.
+# Print the disk of a partition, or a disk itself. Fails if there is no such device.
 disk_of() (
     cd -P "/sys/class/block/$1" 2>/dev/null || return 1
     [ ! -e partition ] || cd ..
     echo "${PWD##*/}"
 )
 
-# Which medium is in a disk: the number changes with each (Documentation/ABI/testing/sysfs-block, diskseq).
+# Print the number of the medium in a disk; each medium has its own (Documentation/ABI/testing/sysfs-block, diskseq).
 medium_in() {
     cat "/sys/block/$1/diskseq" 2>/dev/null || echo gone
 }
@@ -29,7 +29,7 @@ has_medium() {
     [ "$(cat "/sys/block/$1/size" 2>/dev/null || echo 0)" -gt 0 ]
 }
 
-# One helper at a time does something to the card in a disk. The lock goes with the helper, however it ends.
+# Serialise the helpers per disk. The kernel releases the lock when the helper ends.
 lock_disk() {
     exec 9>"$NOTES/lock-$1"
     flock 9
@@ -39,7 +39,8 @@ note() {
     cat "$NOTES/$1" 2>/dev/null || true
 }
 
-# The devices of a disk, itself among them, that have a note of this kind. By name: a pulled card's are gone already.
+# Print the devices of a disk, including itself, that have a note of this kind. Matched by name, since the partitions of
+# a pulled card are gone.
 notes_of() {
     for file in "$NOTES/$1.$2" "$NOTES/$1"[0-9]*."$2" "$NOTES/$1"p[0-9]*."$2"; do
         [ ! -e "$file" ] || basename "$file" ".$2"

@@ -1,1 +1,1 @@
-"""What everything else stands on: settings, errors, log, durable writes, locks, session paths."""
+"""Settings, errors, logging, durable writes, locks, session paths: what every other package may import."""

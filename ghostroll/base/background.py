@@ -1,4 +1,4 @@
-"""Work that may hang in the network, in a thread of its own while the caller hears signals."""
+"""Run blocking work in a thread, so that the caller stays responsive to signals."""
 
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -10,14 +10,14 @@ T = TypeVar("T")
 
 
 def run_in_thread(work: Callable[[], T], name: str) -> "Future[T]":
-    """Begin `work` in a thread, which writes to this thread's session log; its outcome or error is in the future."""
+    """Start `work` in a daemon thread that logs to the caller's session log; return its Future."""
     done: Future[T] = Future()
 
-    def guarded() -> None:
+    def run() -> None:
         try:
             done.set_result(work())
         except BaseException as error:  # noqa: BLE001 - raised again by `Future.result`
             done.set_exception(error)
 
-    log.thread(guarded, name).start()
+    log.thread(run, name).start()
     return done

@@ -1,9 +1,9 @@
-"""The free space that is left alone on the disk."""
+"""Compute the disk space that is kept free."""
 
 _RESERVE_BYTES = 256 << 20
-_RESERVE_FRACTION = 20  # of a small disk, a twentieth
+_RESERVE_DIVISOR = 20  # small disks: one twentieth
 
 
 def reserve_bytes(disk_bytes: int) -> int:
-    """Return how many bytes stay free on a disk of `disk_bytes`, so that catalog, system and logs go on."""
-    return min(_RESERVE_BYTES, disk_bytes // _RESERVE_FRACTION)
+    """Return how many bytes to keep free on a disk of `disk_bytes` for the catalog, the system and its logs."""
+    return min(_RESERVE_BYTES, disk_bytes // _RESERVE_DIVISOR)

@@ -1,8 +1,7 @@
-"""The only code that flushes and renames: what these functions wrote survives a power cut.
+"""Write files so that they survive a power cut: the only module that flushes and renames.
 
-What is not promised: that a drive which lies about its own cache keeps what it acknowledged; that a file
-is on the medium before the function that writes it has returned. A temporary file may be left behind by a
-crash; its owner removes it at the next start.
+Not promised: that a drive keeps data which it acknowledged but only cached, and that a file is on the medium before
+the function returns. A crash may leave a temporary file; its owner deletes it at the next start.
 """
 
 import ctypes
@@ -17,27 +16,26 @@ from typing import IO
 
 CHUNK_BYTES = 1 << 20
 
-# Filesystems that live in memory: reading back from them says nothing about a disk.
+# Filesystems in memory: reading back from them proves nothing about a disk.
 _MEMORY_FILESYSTEMS = frozenset(("tmpfs", "ramfs", "devtmpfs", "rootfs"))
 _MEMORY_DEVICES = ("/dev/zram", "/dev/ram")
-# A Raspberry Pi whose system is set to be read-only (raspi-config's "overlay file system") writes to memory. Where the
-# layer that takes what is written cannot be seen any more, the kernel's command line has one of these.
-_BOOTS_INTO_MEMORY = ("boot=overlay", "overlayroot=tmpfs")
-# From here on one flush of the whole filesystem is cheaper than one of each file (measured: 400 small
-# files 175 ms against 427 ms).
-_SYNCFS_FROM_FILES = 3
+# With raspi-config's "overlay file system" a Raspberry Pi writes to memory. Where the overlay's upper directory is not
+# visible in mountinfo, the kernel's command line has one of these options.
+_MEMORY_OVERLAY_OPTIONS = ("boot=overlay", "overlayroot=tmpfs")
+# From this number of files, one syncfs is faster than an fsync of each (400 small files: 175 ms against 427 ms).
+_SYNCFS_MIN_FILES = 3
 
 
 def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> None:
-    """Replace `path` by `content`, whole or not at all, and flushed when this returns."""
+    """Replace `path` atomically; its content and name are flushed when this returns."""
     _replace(path, content, mode, path.parent, flush=True)
     flush_directory(path.parent)
 
 
 def write_lightly(path: Path, content: bytes | str, *, by_way_of: Path | None = None, mode: int = 0o644) -> None:
-    """Replace `path` by `content`, whole or not at all, without a flush: for what a power cut may take.
+    """Replace `path` atomically without a flush, for content that a power cut may lose.
 
-    The temporary file lies in the directory `by_way_of` of the same filesystem; by default beside `path`.
+    `by_way_of` is the directory of the temporary file, on the same filesystem; by default the parent of `path`.
     """
     _replace(path, content, mode, by_way_of or path.parent, flush=False)
 
@@ -59,16 +57,16 @@ def _replace(path: Path, content: bytes | str, mode: int, by_way_of: Path, *, fl
 
 
 def put_in_place(temporary: Path, final: Path) -> None:
-    """Rename one finished file to its final name without a flush: its caller flushes many at once."""
+    """Rename a finished file to its final name without a flush; the caller flushes many files at once."""
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(final)
 
 
 def move_into_place(moves: Iterable[tuple[Path, Path]]) -> None:
-    """Flush the temporary files, rename each to its final name, flush the directories: one flush for all.
+    """Flush files, rename each to its final name, flush the directories.
 
-    `moves` are pairs `(temporary, final)` on one filesystem. When this returns, all are safe; when it
-    raises OSError, each is either at its temporary or at its final name.
+    `moves` are pairs `(temporary, final)` on one filesystem. If this raises OSError, each file is complete under its
+    temporary or its final name.
     """
     pairs = list(moves)
     flush_files([temporary for temporary, _ in pairs])
@@ -79,20 +77,20 @@ def move_into_place(moves: Iterable[tuple[Path, Path]]) -> None:
 
 
 def flush_files(paths: list[Path]) -> None:
-    """Flush the content and names of `paths` (files or directories of one filesystem) to the disk."""
-    if len(paths) >= _SYNCFS_FROM_FILES and _syncfs(paths[0]):
+    """Flush files or directories of one filesystem to the disk."""
+    if len(paths) >= _SYNCFS_MIN_FILES and _syncfs(paths[0]):
         return
     for path in paths:
         _flush(path)
 
 
 def flush_directory(path: Path) -> None:
-    """Flush a directory's entries, so that a rename in it survives."""
+    """Flush a directory's entries, so that a rename in it survives a power cut."""
     _flush(path)
 
 
 def make_directory(path: Path) -> None:
-    """Create `path` and its parents; each new entry is flushed."""
+    """Create a directory and its parents, flushing each new entry."""
     missing = []
     while not path.is_dir():
         missing.append(path)
@@ -103,69 +101,67 @@ def make_directory(path: Path) -> None:
 
 
 def flush_so_far(file: IO[bytes]) -> None:
-    """Flush what was written to an open file so far."""
+    """Flush an open file to the disk."""
     file.flush()
     os.fsync(file.fileno())
 
 
-def sha256_of(path: Path, moved: Callable[[], None] = lambda: None) -> str:
-    """Return the SHA-256 of a file in hex; `moved` is called for each MiB."""
+def sha256_of(path: Path, alive: Callable[[], None] = lambda: None) -> str:
+    """Return the SHA-256 of a file in hex; `alive` is called for each MiB."""
     with path.open("rb", buffering=0) as file:
-        return _sha256(file, moved)
+        return _sha256(file, alive)
 
 
-def sha256_from_disk(path: Path, moved: Callable[[], None] = lambda: None) -> tuple[str, bool]:
-    """Read `path` past the page cache; return its SHA-256 in hex, and whether the bytes came from a disk.
+def sha256_from_disk(path: Path, alive: Callable[[], None] = lambda: None) -> tuple[str, bool]:
+    """Return (a file's SHA-256 in hex, whether the bytes came from a disk), reading past the page cache.
 
-    `moved` is called for each MiB.
-
-    The file must have been flushed: only clean pages can be dropped (posix_fadvise(2)).
+    `alive` is called for each MiB. The file must have been flushed: only clean pages are dropped (posix_fadvise(2)).
     """
     with path.open("rb", buffering=0) as file:
         drop_from_cache(file.fileno())
-        sha256 = _sha256(file, moved)
+        sha256 = _sha256(file, alive)
     return sha256, not is_memory_filesystem(path)
 
 
-def _sha256(file: IO[bytes], moved: Callable[[], None]) -> str:
+def _sha256(file: IO[bytes], alive: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
-        moved()
+        alive()
     return digest.hexdigest()
 
 
 def drop_from_cache(fd: int) -> None:
-    """Ask the kernel to forget the cached pages of an open file."""
+    """Ask the kernel to drop the cached pages of an open file."""
     if hasattr(os, "posix_fadvise"):
         os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def is_memory_filesystem(path: Path) -> bool:
-    """Tell whether `path` lies on a filesystem that a power cut empties."""
-    directory = path if path.is_dir() else path.parent  # an overlay gives its files other device numbers
-    return _is_in_memory(directory.stat().st_dev, _mounts(_text_of("/proc/self/mountinfo")))
+    """Tell whether `path` is on a filesystem in memory, which a power cut empties."""
+    directory = path if path.is_dir() else path.parent  # files on an overlay have other device numbers
+    return _is_in_memory(directory.stat().st_dev, _mounts(_read_text("/proc/self/mountinfo")))
 
 
 @dataclass(frozen=True, slots=True)
 class _Mount:
     device: int
-    place: str
-    kind: str
+    mount_point: str
+    filesystem: str
     source: str
-    upper: str  # of an overlay: the directory that takes what is written
+    upper: str  # the writable directory of an overlay
 
 
 def _mounts(mountinfo: str) -> list[_Mount]:
-    """Return what is mounted: proc_pid_mountinfo(5), fields 3, 5 and the three after " - "."""
+    """Parse proc_pid_mountinfo(5): fields 3, 5 and the three after " - "."""
     mounts = []
     for line in mountinfo.splitlines():
         before, _, after = line.partition(" - ")
-        place = before.split()
-        kind, source, options = after.split(" ", 2)
-        major, _, minor = place[2].partition(":")
+        fields = before.split()
+        filesystem, source, options = after.split(" ", 2)
+        major, _, minor = fields[2].partition(":")
         upper = next((each[9:] for each in options.split(",") if each.startswith("upperdir=")), "")
-        mounts.append(_Mount(os.makedev(int(major), int(minor)), place[4], kind, source, upper))
+        mounts.append(_Mount(os.makedev(int(major), int(minor)), fields[4], filesystem, source, upper))
     return mounts
 
 
@@ -173,19 +169,19 @@ def _is_in_memory(device: int, mounts: list[_Mount]) -> bool:
     mount = next((each for each in mounts if each.device == device), None)
     if mount is None:
         return False
-    if mount.kind != "overlay":
-        return mount.kind in _MEMORY_FILESYSTEMS or mount.source.startswith(_MEMORY_DEVICES)
-    below = [each for each in mounts if f"{mount.upper}/".startswith(f"{each.place.rstrip('/')}/")]
-    holder = max(below, key=lambda each: len(each.place), default=mount)
-    if holder.device == device:  # it cannot be seen from here
-        return any(word in _text_of("/proc/cmdline").split() for word in _BOOTS_INTO_MEMORY)
+    if mount.filesystem != "overlay":
+        return mount.filesystem in _MEMORY_FILESYSTEMS or mount.source.startswith(_MEMORY_DEVICES)
+    below = [each for each in mounts if f"{mount.upper}/".startswith(f"{each.mount_point.rstrip('/')}/")]
+    holder = max(below, key=lambda each: len(each.mount_point), default=mount)
+    if holder.device == device:  # the upper directory is not visible
+        return any(option in _read_text("/proc/cmdline").split() for option in _MEMORY_OVERLAY_OPTIONS)
     return _is_in_memory(holder.device, [each for each in mounts if each.device != device])
 
 
-def _text_of(path: str) -> str:
+def _read_text(path: str) -> str:
     try:
         return Path(path).read_text(errors="replace")
-    except OSError:  # no Linux, or not for a service to see
+    except OSError:  # not Linux, or hidden from a sandboxed service
         return ""
 
 
@@ -203,7 +199,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _syncfs(path: Path) -> bool:
-    """Flush the whole filesystem of `path` (syncfs(2)); return False where the system cannot."""
+    """Flush the filesystem of `path` by syncfs(2); return False if the system lacks it. Raises OSError."""
     if not hasattr(_libc(), "syncfs"):
         return False
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

@@ -1,23 +1,23 @@
-"""Everything that can go wrong, and the exit code it ends with (sysexits.h).
+"""The errors, and the exit code of each (sysexits.h).
 
     GhostrollError
-    ├── UsageError            64  the command line makes no sense
-    │   └── SessionBusy           another run is working on that session
+    ├── UsageError            64  the command line is invalid
+    │   └── SessionBusy           another run holds the session's lock
     ├── VolumeNotFound        66  no such volume, or no DCIM on it
-    │   └── CardRejected          a card that we are not to take
-    ├── DiskFailed            73  the disk cannot take what has to be saved
+    │   └── CardRejected          a card that is not accepted
+    ├── DiskFailed            73  the disk cannot be written
     │   └── DiskFull              there is no room on it
     ├── CardFailed            74  the card went away while it was read
-    │   ├── CardUnreadable        it is there, but its filesystem makes no sense
-    │   └── CardEjected           its owner wanted it back before it was read to its end
+    │   ├── CardUnreadable        present, but its filesystem is damaged or unknown
+    │   └── CardEjected           the owner ejected it before it was read completely
     ├── NotSharedYet          75  saved on disk; sharing has to wait
-    │   ├── StoreUnreachable      the network or the store is away
+    │   ├── StoreUnreachable      the network or the store does not answer
     │   └── Interrupted           a signal ended the run
-    ├── CredentialsRefused    77  the store does not know us, or we may not
+    ├── CredentialsRefused    77  the store refuses the credentials
     ├── ConfigurationError    78  a setting is wrong
     └── FileFailed             3  one file only; the run goes on
 
-A `FileFailed` never ends a run. Anything that is none of these is a bug: exit 1, with its traceback.
+A `FileFailed` never ends a run. Any other exception is a bug: exit 1, with a traceback.
 """
 
 import errno
@@ -31,12 +31,12 @@ EX_SOME_FAILED = 3
 
 _NO_ROOM = frozenset((errno.ENOSPC, errno.EDQUOT))
 
-# Where several hold, the first of these wins.
+# If several apply, the first of these wins.
 EXIT_CODE_ORDER = (1, 78, 77, 74, 73, 75, 3, 0)
 
 
 class GhostrollError(Exception):
-    """Something a user can act on: `str(error)` says what, `hint` what to do about it."""
+    """An error for the user: `str(error)` says what happened, `hint` what to do."""
 
     exit_code: ClassVar[int] = EX_BUG
     default_hint: ClassVar[str] = ""
@@ -47,13 +47,13 @@ class GhostrollError(Exception):
 
 
 class UsageError(GhostrollError):
-    """The command line makes no sense."""
+    """The command line is invalid."""
 
     exit_code = 64
 
 
 class SessionBusy(UsageError):
-    """Another run is working on that session."""
+    """Another run holds the session's lock."""
 
 
 class VolumeNotFound(GhostrollError):
@@ -64,7 +64,7 @@ class VolumeNotFound(GhostrollError):
 
 
 class CardRejected(VolumeNotFound):
-    """The card is not one that we are to take."""
+    """The card is not accepted, for its label or its content."""
 
 
 class DiskFailed(GhostrollError):
@@ -83,22 +83,22 @@ class DiskFull(DiskFailed):
 
 
 class CardFailed(GhostrollError):
-    """The card went away, or fails as a whole, while it was read."""
+    """The card was removed, or failed as a whole, while it was read."""
 
     exit_code = 74
     default_hint = "Plug the card in again; what was already saved is not read twice."
 
 
 class CardUnreadable(CardFailed):
-    """The card is there, but its filesystem makes no sense: damaged, or no card's at all."""
+    """The card is present, but its filesystem is damaged or not a camera's."""
 
     default_hint = "Try it in the camera; don't format it."
 
 
 class CardEjected(CardFailed):
-    """The owner wanted the card back before it was read to its end."""
+    """The owner ejected the card before it was read completely."""
 
-    default_hint = "Plug the card in again before it is formatted: it goes on where it stopped."
+    default_hint = "Plug the card in again before you format it: it goes on where it stopped."
 
 
 class NotSharedYet(GhostrollError):
@@ -119,7 +119,7 @@ class Interrupted(NotSharedYet):
 
 
 class CredentialsRefused(GhostrollError):
-    """The store refuses our credentials, or there are none."""
+    """The store refuses the credentials, or there are none."""
 
     exit_code = 77
     default_hint = (
@@ -128,7 +128,7 @@ class CredentialsRefused(GhostrollError):
 
 
 class ConfigurationError(GhostrollError):
-    """A setting is unknown or has a value that cannot be right."""
+    """A setting is unknown or has an invalid value."""
 
     exit_code = 78
     default_hint = "docs/configuration.md lists every setting."
@@ -141,7 +141,7 @@ class FileFailed(GhostrollError):
 
 
 def disk_error(error: OSError) -> DiskFailed:
-    """Return what an error of our own disk means."""
+    """Return the DiskFailed for an OSError of the base directory's disk."""
     if error.errno in _NO_ROOM:
         return DiskFull("The disk is full.")
     where = f" at {error.filename}" if error.filename else ""
@@ -150,7 +150,7 @@ def disk_error(error: OSError) -> DiskFailed:
 
 @contextmanager
 def on_disk() -> Iterator[None]:
-    """Turn what our own disk refuses into an error that ends the run."""
+    """Raise OSError of the base directory's disk as DiskFailed."""
     try:
         yield
     except OSError as error:
@@ -158,5 +158,5 @@ def on_disk() -> Iterator[None]:
 
 
 def worst_exit_code(codes: set[int]) -> int:
-    """Return the one exit code that stands for all of `codes`."""
+    """Return the exit code that takes precedence among `codes`."""
     return next((code for code in EXIT_CODE_ORDER if code in codes), max(codes, default=EX_OK))

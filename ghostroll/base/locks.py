@@ -1,6 +1,6 @@
-"""Locks on files and directories, by flock(2). A lock ends with the process that holds it, however that ends.
+"""Lock files and directories with flock(2). The kernel releases a lock when its process ends.
 
-An exclusive lock needs no right to write: a file or directory that another user made serves as well.
+An exclusive lock needs no write permission, so files and directories of other users can be locked as well.
 """
 
 import fcntl
@@ -16,11 +16,11 @@ _POLL_SECONDS = 0.05
 
 
 def acquire(path: Path, *, mode: int | None = None, wait_seconds: float = 0.0) -> int | None:
-    """Lock `path` exclusively and return the descriptor whose closing ends that; None where another holds the lock.
+    """Lock `path` exclusively; return the descriptor that holds the lock until it is closed, None if it is taken.
 
-    With `mode`, a missing file is created with it. Raises OSError where `path` cannot be opened.
+    With `mode`, a missing file is created. Raises OSError if `path` cannot be opened.
     """
-    fd = _opened(path, mode)
+    fd = _open(path, mode)
     deadline = time.monotonic() + wait_seconds
     while True:
         try:
@@ -39,8 +39,8 @@ def acquire(path: Path, *, mode: int | None = None, wait_seconds: float = 0.0) -
 
 @contextmanager
 def held(path: Path, *, mode: int | None = None) -> Iterator[None]:
-    """Hold an exclusive lock on `path`, however long it takes to get it. `mode` and errors as for `acquire`."""
-    fd = _opened(path, mode)
+    """Hold an exclusive lock on `path`, waiting for it without a limit. `mode` and errors as for `acquire`."""
+    fd = _open(path, mode)
     try:
         fcntl.flock(fd, fcntl.LOCK_EX)
         yield
@@ -49,8 +49,8 @@ def held(path: Path, *, mode: int | None = None) -> Iterator[None]:
 
 
 def is_held(path: Path) -> bool:
-    """Tell whether anybody holds an exclusive lock on `path`; raises OSError where it cannot be opened."""
-    fd = _opened(path, None)
+    """Tell whether `path` is locked exclusively. Raises OSError if it cannot be opened."""
+    fd = _open(path, None)
     try:
         fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -61,13 +61,13 @@ def is_held(path: Path) -> bool:
 
 
 def is_busy(session: Session) -> bool:
-    """Tell whether a run is working on a session just now: it holds a lock on the session's directory."""
+    """Tell whether a run holds the lock on a session's directory."""
     try:
         return is_held(session.directory)
-    except OSError:  # there is no such directory
+    except OSError:  # no such directory
         return False
 
 
-def _opened(path: Path, mode: int | None) -> int:
+def _open(path: Path, mode: int | None) -> int:
     create = 0 if mode is None else os.O_CREAT
     return os.open(path, os.O_RDONLY | os.O_CLOEXEC | create, mode or 0)

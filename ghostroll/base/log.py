@@ -1,6 +1,6 @@
-"""Logging: one line an event, to stderr and to the session's own log.
+"""Log one line per event to stderr and to the session's log.
 
-Under systemd each line carries its priority as `<N>` (sd-daemon(3)), so that `journalctl -p` can filter.
+Under systemd each line starts with its priority `<N>` (sd-daemon(3)), so that `journalctl -p` can filter.
 """
 
 import contextlib
@@ -23,7 +23,7 @@ _UNSAFE_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
 
 def printable(text: str) -> str:
-    """Return `text` fit for a terminal, a log line or JSON: what could move the cursor or fool the eye is escaped."""
+    """Escape control, bidirectional and other invisible characters, for terminals, logs and JSON."""
     return "".join(
         char.encode("unicode_escape").decode("ascii") if unicodedata.category(char) in _UNSAFE_CATEGORIES else char
         for char in text
@@ -31,7 +31,7 @@ def printable(text: str) -> str:
 
 
 def is_under_journal() -> bool:
-    """Tell whether stderr is the journal: systemd.exec(5), JOURNAL_STREAM."""
+    """Tell whether stderr is connected to the journal (systemd.exec(5), JOURNAL_STREAM)."""
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     try:
         stderr = os.fstat(sys.stderr.fileno())
@@ -53,7 +53,7 @@ def setup(level: int = logging.INFO) -> None:
     handler.setFormatter(_JournalFormatter("%(message)s") if is_under_journal() else _terminal_formatter())
     handler.setLevel(level)
     logger.handlers[:] = [handler]
-    logger.setLevel(logging.DEBUG)  # the session's own log takes everything
+    logger.setLevel(logging.DEBUG)  # the session log records all levels
     logger.propagate = False
 
 
@@ -65,26 +65,26 @@ _session_log: ContextVar[Path | None] = ContextVar("session_log", default=None)
 
 
 def thread(work: Callable[[], None], name: str) -> Thread:
-    """Return a daemon thread for `work` whose log lines belong to the same session as its maker's."""
+    """Return a daemon thread for `work`, not yet started, that logs to the caller's session log."""
     return Thread(target=copy_context().run, args=(work,), name=name, daemon=True)
 
 
 class _SessionLog(logging.FileHandler):
-    """The session's own log. What the disk does not take of it stands on stderr alone, which is said once."""
+    """The log file of a session. If it cannot be written, lines go to stderr only, with one warning."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, encoding="utf-8", errors="backslashreplace", delay=True)
         self._has_failed = False
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Append a line; logging itself does not guard the opening."""
+        """Append a line; logging.FileHandler does not catch errors of opening the file."""
         try:
             super().emit(record)
         except OSError:
             self.handleError(record)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
-        """Keep what went wrong with a line from stderr, unless it is a bug."""
+        """Warn once of an OSError; anything else is a bug."""
         error = sys.exc_info()[1]
         if not isinstance(error, OSError):
             super().handleError(record)
@@ -93,15 +93,15 @@ class _SessionLog(logging.FileHandler):
             logger.warning("The log %s cannot be written: %s.", printable(self.baseFilename), error.strerror)
 
     def close(self) -> None:
-        """Close the file; a line that it did not take was spoken of when it came."""
+        """Close the file, ignoring OSError: failed lines were reported when they were written."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 @contextmanager
 def also_to(path: Path) -> Iterator[None]:
-    """Append the log lines of this thread, and of those it makes by `thread`, to the session log at `path` too."""
-    belongs = _session_log.set(path)
+    """Also log to the file `path`, from this thread and from those that it creates by `thread`."""
+    token = _session_log.set(path)
     handler = _SessionLog(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     handler.addFilter(lambda _: _session_log.get() == path)
@@ -109,6 +109,6 @@ def also_to(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        _session_log.reset(belongs)
+        _session_log.reset(token)
         logger.removeHandler(handler)
         handler.close()

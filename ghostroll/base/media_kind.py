@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class MediaKind(StrEnum):
-    """What a media file is, in reading order: what guests wait for comes first."""
+    """The kind of a media file, in reading order: stills come first, since guests wait for them."""
 
     STILL = "still"
     RAW = "raw"

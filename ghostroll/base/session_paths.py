@@ -1,38 +1,30 @@
-"""A session: what one insertion of a card produced. Every path and key of it is made here."""
-
-import os
-from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING
-
-from ghostroll.base.config import Settings
-
-if TYPE_CHECKING:
-    from pathlib import Path
+"""The ids, paths and keys of sessions."""
 
 import hashlib
+import os
 import re
 import secrets
 from collections.abc import Iterator
-from dataclasses import replace
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from ghostroll.base.errors import UsageError
+from ghostroll.base.settings import Settings
 
 _ID_PATTERN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-# What else lies in the base directory.
+# Other names in the base directory.
 _RESERVED = frozenset(
     ("store", "status.d", "status.json", "status.png", "ghostroll.db", "sign-anew", "links", "links.key")
 )
 _STAMP = "shoot-%Y-%m-%d_%H%M%S_%f"
-# Letters that no two of look or sound alike on a small panel.
+# Letters that are hard to confuse on a small panel.
 _RECEIPT_LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """The places of one session, on disk and in the store. Nothing is created by naming it."""
+    """The paths of one session on the disk and its keys in the store; nothing is created."""
 
     session_id: str
     base_dir: Path
@@ -44,42 +36,42 @@ class Session:
 
     @property
     def directory(self) -> Path:
-        """Where everything of this session lies."""
+        """The session's directory."""
         return self.base_dir / self.session_id
 
     @property
     def originals(self) -> Path:
-        """Verified copies, laid out as on the card."""
+        """Directory of the originals, with paths as on the card."""
         return self.directory / "originals"
 
     @property
     def share_images(self) -> Path:
-        """Derivatives for viewing."""
+        """Directory of the share images."""
         return self.directory / "derived" / "share"
 
     @property
     def thumbnails(self) -> Path:
-        """Derivatives for the overview."""
+        """Directory of the thumbnails."""
         return self.directory / "derived" / "thumbs"
 
     @property
     def temporary(self) -> Path:
-        """Files on their way; whatever lies here when nobody works on the session is left over."""
+        """Directory of temporary files; they are stale when no run holds the session's lock."""
         return self.directory / ".incoming"
 
     @property
     def share_zip(self) -> Path:
-        """All share images in one file."""
+        """The zip of all share images."""
         return self.directory / "share.zip"
 
     @property
     def local_page(self) -> Path:
-        """The gallery with relative links."""
+        """The local gallery, with relative links."""
         return self.directory / "index.html"
 
     @property
     def s3_page(self) -> Path:
-        """The gallery with presigned links, as uploaded."""
+        """The uploaded gallery, with presigned URLs."""
         return self.directory / "index.s3.html"
 
     @property
@@ -99,18 +91,18 @@ class Session:
 
     @property
     def log(self) -> Path:
-        """The story of this session."""
+        """The session's log."""
         return self.directory / "ghostroll.log"
 
     @property
     def receipt(self) -> str:
-        """Six letters by which panel and page recognise each other."""
+        """Six letters, derived from the id, that panel and gallery both show."""
         digest = hashlib.sha256(self.session_id.encode()).digest()
         return "".join(_RECEIPT_LETTERS[byte % len(_RECEIPT_LETTERS)] for byte in digest[:6])
 
     @property
     def key_prefix(self) -> str:
-        """What every key of this session begins with."""
+        """The common prefix of the session's keys."""
         return f"{self.prefix_root}{self.session_id}/"
 
     @property
@@ -140,12 +132,12 @@ class Session:
         return self.key_prefix + object_name("thumbs/" + name)
 
     def new_temporary(self) -> Path:
-        """Return a fresh name below `temporary`, short whatever the file was called."""
+        """Return a new random path below `temporary`."""
         return self.temporary / secrets.token_hex(8)
 
 
 def new_session_id(now: datetime, latest: str | None) -> str:
-    """Return an id for a session that begins `now`, sorting after `latest` even if the clock went back."""
+    """Return the id of a session that begins `now`; it sorts after `latest` even if the clock was set back."""
     session_id = now.strftime(_STAMP)
     if latest is not None and session_id <= latest:
         try:
@@ -156,37 +148,37 @@ def new_session_id(now: datetime, latest: str | None) -> str:
 
 
 def checked_session_id(text: str) -> str:
-    """Return `text` if it can be a session id, a directory and a part of a key; raises UsageError if not."""
+    """Return `text` if it is valid as a session id; raises UsageError if not."""
     if not _ID_PATTERN.fullmatch(text) or text in _RESERVED:
         raise UsageError(f"{text!r} cannot be a session id: use letters, digits, dots, hyphens and underscores.")
     return text
 
 
-# What Amazon lists as characters to avoid in keys, and = itself, which marks an escape here.
+# The characters that Amazon S3 lists as to avoid in keys, and =, which starts an escape here.
 _KEY_ESCAPED = frozenset(b'\\{}^%`[]"<>~#|=?*:&')
-_KEY_BYTES_MOST = 700
-_PART_BYTES_MOST = 255  # of a filesystem's name, and so of what file-backed stores such as SeaweedFS take
+_MAX_KEY_BYTES = 700  # S3 allows 1,024 with the prefix
+_MAX_PART_BYTES = 255  # NAME_MAX of file systems, which limits file-backed stores such as SeaweedFS
 
 
 def object_name(path: str) -> str:
-    """Return `path` in a form that any S3 store, browser and zip tool takes; different paths stay different.
+    """Return `path` in a form that every S3 store, browser and zip tool accepts; distinct paths stay distinct.
 
-    Ordinary names, of any language, are unchanged. Other bytes become `=XX`; what is longer than a key (1,024
-    bytes with the prefix) or a part of it may be is cut and made unique by a hash after a `~`, else escaped.
+    Printable names are unchanged, but for characters that S3 advises against: these, and bytes that are not printable,
+    become `=XX`. A key or part that is too long is truncated and made unique by `~` and a hash.
     """
-    name = "/".join(_cut(_escaped(part), part, _PART_BYTES_MOST) for part in path.split("/"))
-    return _cut(name, path, _KEY_BYTES_MOST)
+    name = "/".join(_truncated(_escaped(part), part, _MAX_PART_BYTES) for part in path.split("/"))
+    return _truncated(name, path, _MAX_KEY_BYTES)
 
 
-def _cut(name: str, origin: str, bytes_most: int) -> str:
-    if len(name.encode()) <= bytes_most:
+def _truncated(name: str, origin: str, max_bytes: int) -> str:
+    if len(name.encode()) <= max_bytes:
         return name
     digest = hashlib.sha256(origin.encode("utf-8", "surrogateescape")).hexdigest()[:24]
     ending = f"~{digest}{PurePosixPath(name).suffix[:8]}"
     ending_bytes = len(ending.encode())
-    kept = name.encode()[: bytes_most - ending_bytes]
-    last_part = kept.rfind(b"/") + 1  # the ending makes it longer
-    return kept[: last_part + _PART_BYTES_MOST - ending_bytes].decode("utf-8", "ignore") + ending
+    kept = name.encode()[: max_bytes - ending_bytes]
+    last_part = kept.rfind(b"/") + 1  # the ending adds to its length
+    return kept[: last_part + _MAX_PART_BYTES - ending_bytes].decode("utf-8", "ignore") + ending
 
 
 def _escaped(text: str) -> str:
@@ -201,7 +193,7 @@ def _escaped_char(char: str) -> str:
 
 
 def files_below(top: Path) -> Iterator[tuple[str, int]]:
-    """Yield path and size in bytes of every file below a directory."""
+    """Yield (path relative to `top`, size in bytes) of every file below a directory."""
     for directory, _, names in os.walk(top):
         for name in names:
             path = Path(directory, name)
@@ -209,5 +201,5 @@ def files_below(top: Path) -> Iterator[tuple[str, int]]:
 
 
 def session_of(settings: Settings, session_id: str) -> Session:
-    """Return a session by its id."""
+    """Return the session of an id, in the base directory and under the prefix of `settings`."""
     return Session(session_id, settings.base_dir, settings.s3_prefix_root)

@@ -11,14 +11,14 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 
 
 class Stop(threading.Event):
-    """A stop that reaches every stop made from it, and not the other way round: one run may end by itself."""
+    """An event that also sets its children; setting a child does not set its parent."""
 
     def __init__(self) -> None:
         super().__init__()
         self._children: list[Stop] = []
 
     def child(self) -> "Stop":
-        """Return a stop for one run."""
+        """Return a new child event, for one run."""
         child = Stop()
         self._children.append(child)
         if self.is_set():
@@ -26,11 +26,11 @@ class Stop(threading.Event):
         return child
 
     def let_go(self, child: "Stop") -> None:
-        """Forget the stop of a run that has ended."""
+        """Remove the child event of a run that has ended."""
         self._children.remove(child)
 
     def set(self) -> None:
-        """Ask everyone to end."""
+        """Set this event and its children."""
         super().set()
         for child in list(self._children):
             child.set()
@@ -38,24 +38,24 @@ class Stop(threading.Event):
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Give a stop that SIGTERM and SIGINT set, instead of ending the process where it stands."""
+    """Yield an event that the signals set, in place of their default actions."""
     stop = Stop()
-    # A handler may interrupt a wait for this very event, whose lock is then held; a SimpleQueue is reentrant.
-    asked: SimpleQueue[bool] = SimpleQueue()
+    # A handler may interrupt code that holds the event's lock, so it must not set the event; SimpleQueue is reentrant.
+    received: SimpleQueue[bool] = SimpleQueue()
 
-    def ask(_: int, __: FrameType | None) -> None:
-        asked.put(True)
+    def on_signal(_: int, __: FrameType | None) -> None:
+        received.put(True)
 
-    def hear() -> None:
-        if asked.get():
+    def listen() -> None:
+        if received.get():
             stop.set()
 
-    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]  # as nohup(1) asks
-    before = {number: signal.signal(number, ask) for number in heeded}
-    threading.Thread(target=hear, name="signals", daemon=True).start()
+    handled = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, on_signal) for number in handled}
+    threading.Thread(target=listen, name="signals", daemon=True).start()
     try:
         yield stop
     finally:
-        asked.put(False)
+        received.put(False)
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(options: argparse.Namespace, effective: Effective) -> int:
     """Do the main job on a sample card with the embedded store, and serve until Ctrl-C."""
     with (
-        demonstration.settings_for(effective, own_card=options.card is not None) as settings,
+        demonstration.settings_for(effective, has_own_card=options.card is not None) as settings,
         demonstration.card_for(options.card) as root,
         open_invocation(settings, bar=on_terminal(), store_asked=True) as invocation,
     ):

@@ -18,7 +18,7 @@ from ghostroll.base.signals import stop_on_signals
 from ghostroll.base.text import counted
 from ghostroll.doctor import configuration
 from ghostroll.doctor.checks import checks
-from ghostroll.doctor.checkup import gone_through
+from ghostroll.doctor.checkup import run_checks
 from ghostroll.doctor.findings import Finding, Verdict
 
 _WIDTH = max(map(len, Verdict))
@@ -31,10 +31,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace, effective: Effective) -> int:
     """Make every check; print each finding as it comes, or all as one JSON document. Return the worst exit code."""
-    configuration.lend_installed_credentials()
+    configuration.use_installed_credentials()
     found = []
     with _quiet(verbose=options.verbose), stop_on_signals() as stop:
-        for finding in gone_through(checks(effective), stop):
+        for finding in run_checks(checks(effective), stop):
             found.append(finding)
             if not options.json:
                 _print(in_words(finding))

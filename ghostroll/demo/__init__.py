@@ -1,1 +1,1 @@
-"""What `ghostroll demo` works on: a sample card, and settings of its own."""
+"""The sample card and the settings of `ghostroll demo`."""

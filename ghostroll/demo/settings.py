@@ -1,4 +1,4 @@
-"""What `ghostroll demo` works with: a card drawn by ourselves, and a place of its own."""
+"""Prepare the settings and the card of `ghostroll demo`."""
 
 import socket
 import tempfile
@@ -11,16 +11,16 @@ from ghostroll.base.config import Effective, Settings
 
 
 @contextmanager
-def settings_for(effective: Effective, *, own_card: bool) -> Iterator[Settings]:
-    """Give the settings of a demo: the embedded store, on loopback.
+def settings_for(effective: Effective, *, has_own_card: bool) -> Iterator[Settings]:
+    """Yield the settings of a demo, with the embedded store on loopback.
 
-    The sample card's session goes into a temporary place unless one was named; what comes from a card of
-    one's own is kept where sessions are kept.
+    The sample card's session is saved to a temporary directory unless `base_dir` is set; that of the user's own card
+    is kept in the base directory.
     """
     settings = replace(effective.settings, s3_bucket=None, store_host="127.0.0.1")
     if effective.origins["store_port"] == "default":
         settings = replace(settings, store_port=_free_port(settings.store_port))
-    if own_card or effective.origins["base_dir"] != "default":
+    if has_own_card or effective.origins["base_dir"] != "default":
         yield settings
         return
     with tempfile.TemporaryDirectory(prefix="ghostroll-demo-") as directory:
@@ -36,7 +36,7 @@ def settings_for(effective: Effective, *, own_card: bool) -> Iterator[Settings]:
 
 @contextmanager
 def card_for(own_card: str | None) -> Iterator[Path]:
-    """Give the root of the card: the user's own, or a sample made for the occasion."""
+    """Yield the root of the card: the user's own, or a temporary sample card."""
     if own_card is not None:
         yield Path(own_card)
         return
@@ -49,7 +49,7 @@ def card_for(own_card: str | None) -> Iterator[Path]:
 
 
 def _free_port(wanted: int) -> int:
-    """Return `wanted` if it can be had, else any port that can."""
+    """Return `wanted` if the port is free, else any free port."""
     for port in (wanted, 0):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -1,4 +1,4 @@
-"""The cards that are in the readers now, and whether their label lets them be taken."""
+"""Check the cards in the readers: whether their labels match `sd_label`."""
 
 import json
 import os
@@ -10,38 +10,40 @@ from ghostroll.card.discovery import find_volumes, is_accepted, label_matches
 from ghostroll.card.volume import label_in
 from ghostroll.doctor.findings import Finding, ok, warning
 
-# Where the units mount cards.
-_CARDS_PLACE = Path("/run/ghostroll/cards")
-# Cameras format cards with these: SD Association, SDHC (FAT32) and SDXC (exFAT).
+# Mount points of the units.
+_CARDS_DIRECTORY = Path("/run/ghostroll/cards")
+# The SD Association's filesystems: FAT32 on SDHC cards, exFAT on SDXC cards.
 _FILESYSTEMS = frozenset(("vfat", "exfat"))
-_SYSTEM_PLACES = ("/", "/boot", "/boot/firmware", "/boot/efi")
+_SYSTEM_MOUNT_POINTS = ("/", "/boot", "/boot/firmware", "/boot/efi")
 
 
-def findings(settings: Settings, cards_place: Path = _CARDS_PLACE) -> Iterator[Finding]:
-    """Try the label rule on every volume with photos, and on every card that is not mounted."""
+def findings(settings: Settings, cards_directory: Path = _CARDS_DIRECTORY) -> Iterator[Finding]:
+    """Check the label of every volume with `DCIM/`, and of every card that is not mounted."""
     found = []
     devices = set()
-    for volume in find_volumes((*settings.mount_roots, cards_place)):
+    for volume in find_volumes((*settings.mount_roots, cards_directory)):
         devices.add(volume.device)
         label = volume.label if volume.device else volume.root.name
-        found.append(_told(settings, label, f"at {volume.root}", taken=is_accepted(settings.sd_label, volume)))
+        found.append(_label_finding(settings, label, f"at {volume.root}", taken=is_accepted(settings.sd_label, volume)))
     found += [
-        told for each in _block_devices() if each["DEVNAME"] not in devices and (told := of_device(settings, each))
+        finding
+        for each in _block_devices()
+        if each["DEVNAME"] not in devices and (finding := device_finding(settings, each))
     ]
     yield from found
     if not found:
         yield ok("card", f"No card is in a reader. {_rule(settings)}")
 
 
-def of_device(settings: Settings, device: Mapping[str, str]) -> Finding | None:
-    """Return what becomes of a card by udev's properties of it; None where it is none."""
+def device_finding(settings: Settings, device: Mapping[str, str]) -> Finding | None:
+    """Return the finding for a device from its udev properties; None if it has no card's filesystem."""
     if device.get("ID_FS_TYPE") not in _FILESYSTEMS:
         return None
     label = label_in(device)
-    return _told(settings, label, f"in {device['DEVNAME']}", taken=label_matches(settings.sd_label, label))
+    return _label_finding(settings, label, f"in {device['DEVNAME']}", taken=label_matches(settings.sd_label, label))
 
 
-def _told(settings: Settings, label: str, where: str, *, taken: bool) -> Finding:
+def _label_finding(settings: Settings, label: str, where: str, *, taken: bool) -> Finding:
     card = f"The card {label} {where}" if label else f"The card without a label {where}"
     if taken:
         return ok("card", f"{card} is taken.")
@@ -57,13 +59,13 @@ def _rule(settings: Settings) -> str:
 
 
 def _block_devices() -> Iterator[Mapping[str, str]]:
-    """Yield udev's properties of every block device that is not the system's own; nothing where there is no udev."""
+    """Yield the udev properties of every block device that is not on a system disk; nothing without udev."""
     try:
         import pyudev  # noqa: PLC0415 - Linux with udev only
 
-        own = _system_disks()
+        system_disks = _system_disks()
         for device in pyudev.Context().list_devices(subsystem="block"):
-            if _disk_of(device.device_number) not in own:
+            if _disk_of(device.device_number) not in system_disks:
                 yield dict(device.properties)
     except (ImportError, OSError):
         return
@@ -71,14 +73,14 @@ def _block_devices() -> Iterator[Mapping[str, str]]:
 
 def _system_disks() -> set[str]:
     disks = set()
-    for place in _SYSTEM_PLACES:
-        if os.path.ismount(place):
-            disks.add(_disk_of(Path(place).stat().st_dev))
+    for mount_point in _SYSTEM_MOUNT_POINTS:
+        if os.path.ismount(mount_point):
+            disks.add(_disk_of(Path(mount_point).stat().st_dev))
     return disks
 
 
 def _disk_of(number: int) -> str:
-    """Return the name of the disk that a block device is, or is a part of (sysfs, /sys/dev/block)."""
+    """Return the name of the disk of a block device (sysfs, /sys/dev/block)."""
     block = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    place = block.resolve()
-    return place.parent.name if (block / "partition").exists() else place.name
+    device = block.resolve()
+    return device.parent.name if (block / "partition").exists() else device.name

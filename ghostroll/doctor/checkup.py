@@ -1,4 +1,4 @@
-"""Going through the checks: none takes too long, and one that fails by a bug of its own does not end the others."""
+"""Run the checks one after the other, each with a timeout; an unexpected exception in one does not stop the others."""
 
 import threading
 import time
@@ -9,58 +9,57 @@ from queue import Empty, SimpleQueue
 
 from ghostroll.base.errors import EX_SOME_FAILED, GhostrollError, Interrupted
 from ghostroll.base.log import logger, thread
-from ghostroll.doctor.findings import Finding, failed, of_error
+from ghostroll.doctor.findings import Finding, error_finding, failed
 
 _LIMIT_SECONDS = 20.0
-# How long one that was called off may take to clear away what it made.
-_TIDY_SECONDS = 3.0
-_GLANCE_SECONDS = 0.1
+# How long a cancelled check may take to clean up.
+_CLEANUP_SECONDS = 3.0
+_POLL_SECONDS = 0.1
 
 
 @dataclass(frozen=True)
 class Check:
-    """A part of the whole. `find` is run in a thread of its own, and closed between two findings if it is called off.
+    """A named check. `find` runs in a thread; on cancellation the iterator is closed after the current finding.
 
-    `late_code` is the exit code, and `late_fix` the advice, where it does not come to an end.
+    `timeout_exit_code` and `timeout_fix` belong to the finding that reports a timeout.
     """
 
     name: str
     find: Callable[[], Iterator[Finding]]
-    late_code: int = EX_SOME_FAILED
-    late_fix: str = "Look at the log of the system: `journalctl -k -e`."
+    timeout_exit_code: int = EX_SOME_FAILED
+    timeout_fix: str = "Look at the log of the system: `journalctl -k -e`."
 
 
-def gone_through(
+def run_checks(
     checks: Iterable[Check], stop: threading.Event, limit_seconds: float = _LIMIT_SECONDS
 ) -> Iterator[Finding]:
-    """Yield what the checks find, one after the other; raises Interrupted at a stop."""
+    """Run the checks in order and yield their findings. Raises Interrupted on a stop."""
     for check in checks:
-        yield from _made(check, stop, limit_seconds)
+        yield from _run_check(check, stop, limit_seconds)
 
 
-def _made(check: Check, stop: threading.Event, limit_seconds: float) -> Iterator[Finding]:
+def _run_check(check: Check, stop: threading.Event, limit_seconds: float) -> Iterator[Finding]:
     found: SimpleQueue[Finding | None] = SimpleQueue()
-    called_off = threading.Event()
-    worker = thread(lambda: _work(check, found, called_off), check.name)
+    cancelled = threading.Event()
+    worker = thread(lambda: _work(check, found, cancelled), check.name)
     worker.start()
     deadline = time.monotonic() + limit_seconds
     try:
         while (finding := _next(found, deadline, stop)) is not None:
             yield finding
     except Empty:
-        yield failed(
-            check.name, f"No answer within {limit_seconds:.0f} seconds: given up.", check.late_fix, check.late_code
-        )
+        text = f"No answer within {limit_seconds:.0f} seconds."
+        yield failed(check.name, text, check.timeout_fix, check.timeout_exit_code)
     finally:
-        called_off.set()
-        worker.join(_TIDY_SECONDS)
+        cancelled.set()
+        worker.join(_CLEANUP_SECONDS)
 
 
 def _next(found: SimpleQueue[Finding | None], deadline: float, stop: threading.Event) -> Finding | None:
-    """Return the next finding, None after the last; raises Empty at the deadline, Interrupted at a stop."""
+    """Return the next finding, None after the last. Raises Empty after the deadline, Interrupted on a stop."""
     while not stop.is_set():
         try:
-            return found.get(timeout=_GLANCE_SECONDS)
+            return found.get(timeout=_POLL_SECONDS)
         except Empty:
             if time.monotonic() > deadline:
                 raise
@@ -71,18 +70,18 @@ def _findings(check: Check) -> Generator[Finding, None, None]:
     yield from check.find()
 
 
-def _work(check: Check, found: SimpleQueue[Finding | None], called_off: threading.Event) -> None:
+def _work(check: Check, found: SimpleQueue[Finding | None], cancelled: threading.Event) -> None:
     try:
         with closing(_findings(check)) as findings:
             for finding in findings:
                 found.put(finding)
-                if called_off.is_set():
+                if cancelled.is_set():
                     break
     except GhostrollError as error:
-        found.put(of_error(check.name, error))
-    except Exception as error:  # noqa: BLE001 - a bug here must not hide what the other checks find
+        found.put(error_finding(check.name, error))
+    except Exception as error:  # noqa: BLE001 - a bug in one check must not stop the others
         logger.exception("The check of %s has a bug.", check.name)
-        text = f"This could not be checked, by a bug of GhostRoll's own: {type(error).__name__}."
-        found.put(failed(check.name, text, "Report it with the lines that `ghostroll doctor` printed before."))
+        text = f"This could not be checked because of a bug in GhostRoll: {type(error).__name__}."
+        found.put(failed(check.name, text, "Report it with the lines that `ghostroll doctor` printed above."))
     finally:
         found.put(None)

@@ -1,15 +1,15 @@
-"""The clock: a Raspberry Pi has none that runs while it is off, and learns the time from the network."""
+"""Check the clock: a Raspberry Pi without a battery sets it from the network."""
 
 from collections.abc import Iterator
 
 from ghostroll.doctor.findings import Finding, ok, warning
-from ghostroll.doctor.outside import answer_of, properties
+from ghostroll.doctor.system_commands import command_output, parse_properties
 
 
 def findings() -> Iterator[Finding]:
-    """Find out whether the network sets the clock (timedatectl(1), properties of `show`)."""
-    told = answer_of("timedatectl", "show")
-    facts = properties(told) if told else {}
+    """Check whether the clock is synchronised by NTP (timedatectl(1), properties of `show`)."""
+    output = command_output("timedatectl", "show")
+    facts = parse_properties(output) if output else {}
     if "NTPSynchronized" not in facts:
         yield ok("clock", "This system does not tell whether the network sets its clock (no timedatectl).")
     elif facts["NTPSynchronized"] == "yes":
@@ -19,6 +19,6 @@ def findings() -> Iterator[Finding]:
     else:
         yield warning(
             "clock",
-            "The clock has not been set by the network yet: sessions may bear a wrong date.",
+            "The clock has not been set by the network yet: sessions may get a wrong date.",
             "Connect the network and wait a minute; `timedatectl` says when it is synchronized.",
         )

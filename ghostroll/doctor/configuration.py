@@ -1,4 +1,4 @@
-"""The settings that are in force, and the credentials for the bucket."""
+"""Check the effective settings and the credentials for the bucket."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from ghostroll.appliance import boot_config
 from ghostroll.base.config import CONFIG_FILES, ENVIRONMENT_PREFIX, Effective, Settings
 from ghostroll.base.errors import CredentialsRefused
 from ghostroll.doctor.findings import EX_CREDENTIALS, Finding, failed, ok, warning
-from ghostroll.doctor.place import STATE_DIRECTORY, is_appliance
+from ghostroll.doctor.installation import STATE_DIRECTORY, is_appliance
 from ghostroll.store.answers import in_our_words
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 INSTALLED_CREDENTIALS = Path("/etc/ghostroll/aws-credentials")
 _FILE_VARIABLE = "AWS_SHARED_CREDENTIALS_FILE"
-# What botocore calls its providers (botocore.credentials, METHOD of each).
+# The names of botocore's credential providers (botocore.credentials, METHOD of each).
 _PROVIDERS = {
     "env": "in the environment",
     "shared-credentials-file": "in the AWS credentials file",
@@ -34,14 +34,14 @@ _PROVIDERS = {
 
 
 def findings(effective: Effective) -> Iterator[Finding]:
-    """Say what is set and where, and what of it is unwise."""
+    """Report which settings are set where, and which have no effect or are risky."""
     by_origin: dict[str, list[str]] = {}
     for name, origin in effective.origins.items():
         if origin != "default":
             by_origin.setdefault(origin, []).append(name)
-    told = "; ".join(f"{', '.join(names)} ({origin})" for origin, names in by_origin.items())
-    yield ok("settings", f"Set: {told}." if told else "Every setting has its default.")
-    yield from _passed_over(set(by_origin))
+    origins = "; ".join(f"{', '.join(names)} ({origin})" for origin, names in by_origin.items())
+    yield ok("settings", f"Set: {origins}." if origins else "Every setting has its default.")
+    yield from _ignored_files(set(by_origin))
     yield from _overridden(effective)
     if refused := boot_config.refusal(effective.file):
         yield warning("settings", str(refused), refused.hint)
@@ -53,8 +53,8 @@ def findings(effective: Effective) -> Iterator[Finding]:
         )
 
 
-def _passed_over(origins: set[str]) -> Iterator[Finding]:
-    """Tell of a second configuration file: only the first one is read."""
+def _ignored_files(origins: set[str]) -> Iterator[Finding]:
+    """Warn of other configuration files: only the first one is read."""
     files = [path for file in CONFIG_FILES if (path := file.expanduser()).exists()]
     used = [path for path in files if f"file {path}" in origins]
     for path in files[files.index(used[0]) + 1 :] if used else []:
@@ -62,34 +62,34 @@ def _passed_over(origins: set[str]) -> Iterator[Finding]:
 
 
 def _overridden(effective: Effective) -> Iterator[Finding]:
-    """Tell of what the file says and the environment says otherwise. A flag is meant for one command."""
+    """Warn of settings in the file that the environment overrides; a flag is meant for one command."""
     for name, each in effective.overridden.items():
         if effective.origins[name] == "environment":
             yield warning(
                 "settings",
                 f"{name} = {each.value} ({each.file}) has no effect: the environment says {each.instead}.",
-                _instead_of(name, effective.settings),
+                _overridden_fix(name, effective.settings),
             )
 
 
-def _instead_of(name: str, settings: Settings) -> str:
+def _overridden_fix(name: str, settings: Settings) -> str:
     if name in ("base_dir", "db_path") and is_appliance(settings):
         return (
             f"Remove it: on an appliance everything is kept in {STATE_DIRECTORY}."
-            " To keep it on a larger disk, have that mounted there: docs/configuration.md"
+            " To keep it on a larger disk, mount that there: docs/configuration.md"
         )
     return f"Remove it there, or {ENVIRONMENT_PREFIX}{name.upper()} from the environment."
 
 
-def lend_installed_credentials() -> None:
-    """Have root use the credentials that the units hand to the service, where nothing else is said."""
+def use_installed_credentials() -> None:
+    """Let root use the service's credentials unless AWS_SHARED_CREDENTIALS_FILE is set."""
     is_there = os.access(INSTALLED_CREDENTIALS, os.R_OK) and INSTALLED_CREDENTIALS.stat().st_size > 0
     if is_there and _FILE_VARIABLE not in os.environ:
         os.environ[_FILE_VARIABLE] = str(INSTALLED_CREDENTIALS)
 
 
 def credentials(settings: Settings) -> Iterator[Finding]:
-    """Find out where the bucket's credentials come from, and how long they are good for."""
+    """Check where the bucket's credentials come from and when they expire."""
     if settings.s3_bucket is None:
         yield ok("credentials", "None are needed: no bucket is set, and GhostRoll's own store has its own.")
         return
@@ -98,12 +98,12 @@ def credentials(settings: Settings) -> Iterator[Finding]:
     with in_our_words("the store", settings.s3_bucket):
         found = boto3.Session().get_credentials()
     if found is None:
-        yield failed("credentials", "There are no credentials for the bucket.", _where_to_put_them(), EX_CREDENTIALS)
+        yield failed("credentials", "There are no credentials for the bucket.", _credentials_fix(), EX_CREDENTIALS)
         return
-    yield _judged(found, settings)
+    yield _credentials_finding(found, settings)
 
 
-def _where_to_put_them() -> str:
+def _credentials_fix() -> str:
     if INSTALLED_CREDENTIALS.exists():
         if not os.access(INSTALLED_CREDENTIALS, os.R_OK):
             return "Run `sudo ghostroll doctor`: only root may read the credentials of the service."
@@ -111,24 +111,24 @@ def _where_to_put_them() -> str:
     return CredentialsRefused.default_hint
 
 
-def _judged(found: "Credentials", settings: Settings) -> Finding:
+def _credentials_finding(found: "Credentials", settings: Settings) -> Finding:
     name, where = "credentials", _PROVIDERS.get(found.method, f"by {found.method}")
-    ends = getattr(found, "_expiry_time", None)  # botocore tells nobody but itself
-    renew = "Get new ones where these came from. For links that last seven days use the lasting keys of an IAM user."
+    ends = getattr(found, "_expiry_time", None)  # not public in botocore
+    renew = "Get new ones from the same place. For links that last seven days use the permanent keys of an IAM user."
     try:
         with in_our_words("the store", settings.s3_bucket or ""):
             frozen = found.get_frozen_credentials()
-    except RuntimeError:  # botocore's, for what came expired
+    except RuntimeError:  # botocore raises it for expired credentials
         frozen = None
     if frozen is None or (ends is not None and ends <= datetime.now(UTC)):
         when = f"{ends.astimezone():%Y-%m-%d %H:%M}" if ends else "some time ago"
-        return failed(name, f"The credentials, found {where}, ended {when}.", renew, EX_CREDENTIALS)
+        return failed(name, f"The credentials, found {where}, expired {when}.", renew, EX_CREDENTIALS)
     if not frozen.token:
-        return ok(name, f"Lasting credentials, found {where}.")
+        return ok(name, f"Permanent credentials, found {where}.")
     if ends is None:
-        return warning(name, f"Temporary credentials, found {where}; nothing says until when.", renew)
+        return warning(name, f"Temporary credentials, found {where}; when they expire is unknown.", renew)
     left_seconds = (ends - datetime.now(UTC)).total_seconds()
     text = f"Temporary credentials, found {where}, until {ends.astimezone():%Y-%m-%d %H:%M}"
     if left_seconds < settings.presign_expiry_seconds:
-        return warning(name, f"{text}: every link ends then, sooner than is set.", renew)
+        return warning(name, f"{text}: every link expires then, sooner than configured.", renew)
     return ok(name, f"{text}.")

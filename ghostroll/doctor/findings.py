@@ -1,4 +1,4 @@
-"""What a check found out: one plain line, and what to do about it."""
+"""The findings of checks: one line of text, and a fix where one is needed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,20 +16,20 @@ from ghostroll.base.errors import (
 
 EX_DISK, EX_STORE = DiskFailed.exit_code, NotSharedYet.exit_code
 EX_CREDENTIALS, EX_CONFIGURATION = CredentialsRefused.exit_code, ConfigurationError.exit_code
-_TELLING = frozenset((EX_DISK, EX_STORE, EX_CREDENTIALS, EX_CONFIGURATION))
+_REPORTED_EXIT_CODES = frozenset((EX_DISK, EX_STORE, EX_CREDENTIALS, EX_CONFIGURATION))
 
 
 class Verdict(StrEnum):
-    """How much there is to do."""
+    """The severity of a finding."""
 
     OK = "ok"
-    WARNING = "warning"  # it works, but not as well or not for as long as it could
+    WARNING = "warning"  # works, but could be better
     FAILED = "failed"
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that is so. `exit_code` is what the command ends with because of it, 0 unless it failed."""
+    """The result of a check. `exit_code` is 0 unless it failed."""
 
     name: str
     verdict: Verdict
@@ -39,30 +39,30 @@ class Finding:
 
 
 def ok(name: str, text: str) -> Finding:
-    """Return the finding that all is well."""
+    """Return a finding that needs no fix."""
     return Finding(name, Verdict.OK, text)
 
 
 def warning(name: str, text: str, fix: str) -> Finding:
-    """Return the finding of what works, but could be better."""
+    """Return a finding of something that works, but could be better."""
     return Finding(name, Verdict.WARNING, text, fix)
 
 
 def failed(name: str, text: str, fix: str, exit_code: int = EX_SOME_FAILED) -> Finding:
-    """Return the finding of what does not work."""
+    """Return a finding of something that does not work."""
     return Finding(name, Verdict.FAILED, text, fix, exit_code)
 
 
-def of_error(name: str, error: GhostrollError, fix: str = "") -> Finding:
-    """Return what an error of ours means: its words, its hint unless there is a better `fix`, its exit code."""
-    exit_code = error.exit_code if error.exit_code in _TELLING else EX_SOME_FAILED
+def error_finding(name: str, error: GhostrollError, fix: str = "") -> Finding:
+    """Return the finding for an error: its message, `fix` or its hint, and its exit code."""
+    exit_code = error.exit_code if error.exit_code in _REPORTED_EXIT_CODES else EX_SOME_FAILED
     return failed(name, str(error), fix or error.hint, exit_code)
 
 
-def tried(name: str, text: str, work: Callable[[], object]) -> Finding:
-    """Do something, and return that it went as `text` says, or why it didn't."""
+def attempt(name: str, text: str, work: Callable[[], object]) -> Finding:
+    """Call `work`; return `text` as ok, or the finding for the GhostrollError that it raised."""
     try:
         work()
     except GhostrollError as error:
-        return of_error(name, error)
+        return error_finding(name, error)
     return ok(name, text)

@@ -9,8 +9,8 @@ from ghostroll.base.config import Settings
 from ghostroll.base.session_paths import session_of
 from ghostroll.base.text import rfc3339
 from ghostroll.catalog.models import SessionRow
+from ghostroll.doctor.catalog import latest_link
 from ghostroll.doctor.findings import Finding, ok, warning
-from ghostroll.doctor.records import latest_link
 from ghostroll.embedded import seaweedfs
 from ghostroll.shortlink import registry
 from ghostroll.store.presign import Presigner

@@ -117,6 +117,6 @@ def summary_lines(rebuilt: RebuildResult) -> Iterator[str]:
     if gone := sum(each.gone for each in rebuilt.sessions):
         yield f"{counted(gone, 'file')} recorded, but missing on this disk."
     if unverified := sum(each.unverified for each in rebuilt.sessions):
-        yield f"{counted(unverified, 'file')} imported without a record: saved, but never compared with a card."
+        yield f"{counted(unverified, 'file')} imported without a record: saved, but not verified."
     if not all(each.had_sidecar for each in rebuilt.sessions):
         yield "`ghostroll resume` shares sessions without a backup again, under the same names."

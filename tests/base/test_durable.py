@@ -240,7 +240,7 @@ ROOT = (
 def test_where_an_overlay_keeps_its_changes_decides(
     monkeypatch: pytest.MonkeyPatch, upper: str, command_line: str, *, in_memory: bool
 ) -> None:
-    monkeypatch.setattr(durable, "_text_of", {"/proc/cmdline": command_line}.__getitem__)
+    monkeypatch.setattr(durable, "_read_text", {"/proc/cmdline": command_line}.__getitem__)
     mounts = durable._mounts(ROOT.format(upper=upper))
     assert durable._is_in_memory(os.makedev(0, 20), mounts) == in_memory
     assert not durable._is_in_memory(os.makedev(8, 1), mounts)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageChops, ImageOps
 
-from ghostroll.demo.scenery import SCENES, Shape, photo_like
+from ghostroll.demo.scenery import SCENES, Shape, draw_picture
 
 SIZE = (6000, 4000)
 # Quality, chroma subsampling and grain, since cameras differ in settings and detail.
@@ -53,7 +53,7 @@ def _draw_some(folder: Path, first: int, end: int) -> None:
     group = first // _PICTURES_PER_DRAWING
     quality, subsampling, grain = _CAMERAS[group % len(_CAMERAS)]
     seeds = (seed for seed in count() if SCENES[seed % len(SCENES)].shape is not Shape.PANORAMA)
-    drawn = photo_like(next(islice(seeds, group, None)), SIZE, grain=grain)
+    drawn = draw_picture(next(islice(seeds, group, None)), SIZE, grain=grain)
     sideways = drawn.height > drawn.width
     stored = drawn.transpose(Image.Transpose.ROTATE_90) if sideways else drawn
     exif = Image.Exif()

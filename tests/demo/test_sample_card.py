@@ -10,7 +10,7 @@ from ghostroll.base.media_kind import MediaKind
 from ghostroll.card.scan import scan
 from ghostroll.card.volume import find_volume
 from ghostroll.demo.sample_card import write_sample_card
-from ghostroll.demo.scenery import SCENES, photo_like
+from ghostroll.demo.scenery import SCENES, draw_picture
 from tests.support.photos import exiftool, needs_exiftool
 
 SMALL = (240, 160)
@@ -62,7 +62,7 @@ def test_turned_upright_a_picture_is_as_it_was_drawn(card: Path) -> None:
     for seed, path in enumerate(_pictures(card)):
         with Image.open(path) as stored:
             upright = ImageOps.exif_transpose(stored).convert("RGB")
-        drawn = photo_like(seed, SMALL)
+        drawn = draw_picture(seed, SMALL)
         assert upright.size == drawn.size
         small, expected = (picture.resize((8, 8)).tobytes() for picture in (upright, drawn))
         assert max(abs(a - b) for a, b in zip(small, expected, strict=True)) < 24
@@ -82,13 +82,13 @@ def test_a_card_has_as_many_pictures_as_asked_for(tmp_path: Path, pictures: int)
 
 def test_every_scene_can_be_drawn_tiny() -> None:
     for seed in range(len(SCENES)):
-        assert min(photo_like(seed, (30, 20)).size) >= 10
+        assert min(draw_picture(seed, (30, 20)).size) >= 10
 
 
 def test_grain_makes_files_larger(tmp_path: Path) -> None:
     sizes = []
     for grain in (0, 12):
-        photo_like(0, SMALL, grain=grain).save(tmp_path / "image.jpg", quality=92)
+        draw_picture(0, SMALL, grain=grain).save(tmp_path / "image.jpg", quality=92)
         sizes.append((tmp_path / "image.jpg").stat().st_size)
     assert sizes[1] > 1.5 * sizes[0]
 

@@ -28,9 +28,9 @@ from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import SessionState
 from ghostroll.catalog.schema import MIGRATIONS
 from ghostroll.commands import doctor
-from ghostroll.doctor import cards, clock, configuration, disk, hardware, own_store, panel_code, records, system
+from ghostroll.doctor import cards, catalog, clock, configuration, disk, embedded_store, hardware, panel_code, system
 from ghostroll.doctor.checks import checks
-from ghostroll.doctor.checkup import Check, gone_through
+from ghostroll.doctor.checkup import Check, run_checks
 from ghostroll.doctor.findings import Finding, Verdict, failed, ok, warning
 from tests.support.link_server import serving
 
@@ -144,7 +144,7 @@ def test_memory_is_no_disk(settings: Settings) -> None:
     with mounted(settings.base_dir, "-t", "tmpfs", "none"):
         (finding,) = of("filesystem", disk.findings(settings))
     assert finding.verdict == "warning"
-    assert "lies in memory" in finding.text
+    assert "is in memory" in finding.text
     assert "base_dir" in finding.fix
 
 
@@ -169,7 +169,7 @@ def test_on_an_appliance_a_disk_is_mounted_since_the_settings_do_nothing(
     with mounted(settings.base_dir, "-t", "tmpfs", "-o", "size=40m", "none"):
         fixes = [finding.fix for finding in disk.findings(settings) if finding.name in ("filesystem", "space")]
     assert len(fixes) == 2
-    assert all("mounted at /var/lib/ghostroll" in fix and "set base_dir" not in fix for fix in fixes)
+    assert all("mount it at /var/lib/ghostroll" in fix and "set base_dir" not in fix for fix in fixes)
 
 
 # The catalog
@@ -183,14 +183,14 @@ def some_catalog(settings: Settings, **sessions: SessionState) -> None:
 
 
 def test_no_catalog_yet_is_well_and_none_is_made(settings: Settings) -> None:
-    assert verdicts(records.findings(settings)) == [("catalog", "ok")]
+    assert verdicts(catalog.findings(settings)) == [("catalog", "ok")]
     assert not settings.db_path.exists()
 
 
 def test_a_whole_catalog_is_read_and_not_touched(settings: Settings) -> None:
     some_catalog(settings, one=SessionState.SHARED, two=SessionState.SHARED)
     before = tree(settings.base_dir)
-    found = list(records.findings(settings))
+    found = list(catalog.findings(settings))
     assert verdicts(found) == [("catalog", "ok"), ("sessions", "ok")]
     assert "2 sessions" in found[0].text
     assert tree(settings.base_dir) == before
@@ -198,11 +198,11 @@ def test_a_whole_catalog_is_read_and_not_touched(settings: Settings) -> None:
 
 def test_a_catalog_in_use_is_read_and_not_touched(settings: Settings) -> None:
     some_catalog(settings, one=SessionState.SHARED)
-    with Catalog(settings.db_path) as catalog:
-        catalog.create_session("two", card_id="uuid:1", card_label="EOS")
+    with Catalog(settings.db_path) as in_use:
+        in_use.create_session("two", card_id="uuid:1", card_label="EOS")
         before = {name: content for name, content in tree(settings.base_dir).items() if not name.endswith("-shm")}
         assert any(name.endswith("-wal") for name in before)
-        found = list(records.findings(settings))
+        found = list(catalog.findings(settings))
         after = {name: content for name, content in tree(settings.base_dir).items() if not name.endswith("-shm")}
     assert "2 sessions" in found[0].text
     assert verdicts(found)[1] == ("sessions", "warning")
@@ -225,7 +225,7 @@ def test_a_damaged_catalog_is_78_and_says_how_to_make_it_anew(settings: Settings
         with closing(sqlite3.connect(settings.db_path)) as db:
             db.execute("DROP TABLE uploads")
     before = tree(settings.base_dir)
-    found = list(records.findings(settings))
+    found = list(catalog.findings(settings))
     assert [(each.verdict, each.exit_code) for each in found] == [("failed", 78)]
     assert "ghostroll catalog rebuild" in found[0].fix
     assert tree(settings.base_dir) == before
@@ -241,7 +241,7 @@ def test_a_newer_versions_catalog_is_told_from_a_damaged_one(settings: Settings)
     some_catalog(settings)
     with closing(sqlite3.connect(settings.db_path)) as db:
         db.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-    (finding,) = records.findings(settings)
+    (finding,) = catalog.findings(settings)
     assert finding.exit_code == 78
     assert "newer" in finding.text
 
@@ -254,7 +254,7 @@ def test_sessions_that_the_catalog_does_not_know_are_counted(settings: Settings,
         photo = settings.base_dir / name / "originals/DCIM/A.JPG"
         photo.parent.mkdir(parents=True)
         photo.write_bytes(b"photo")
-    found = list(records.findings(settings))
+    found = list(catalog.findings(settings))
     assert found[-1].verdict == "warning"
     assert "2 sessions" in found[-1].text
     assert "ghostroll catalog rebuild" in found[-1].fix
@@ -287,7 +287,7 @@ def test_what_the_file_says_in_vain_is_told_with_what_to_do_instead(tmp_path: Pa
     assert [finding.verdict for finding in found] == ["warning", "warning"]  # a flag is meant
     assert found[0].text.startswith(f"base_dir = '/mnt/ssd' ({file}) has no effect")
     assert "'/var/lib/ghostroll/sessions'" in found[0].text
-    assert ("mounted there" in found[0].fix) == is_appliance
+    assert ("mount that there" in found[0].fix) == is_appliance
     assert ("GHOSTROLL_BASE_DIR" in found[0].fix) != is_appliance
     assert "GHOSTROLL_SD_LABEL" in found[1].fix
 
@@ -336,10 +336,10 @@ def test_lasting_credentials_are_well(bucket_settings: Settings, monkeypatch: py
 def test_the_services_credentials_are_lent_to_root(bucket_settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration.INSTALLED_CREDENTIALS.write_text("[default]\naws_access_key_id=KEY\naws_secret_access_key=S3CR3T\n")
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    configuration.lend_installed_credentials()
+    configuration.use_installed_credentials()
     assert credentials_of(bucket_settings).exit_code == 77
     monkeypatch.delenv("AWS_SHARED_CREDENTIALS_FILE")
-    configuration.lend_installed_credentials()
+    configuration.use_installed_credentials()
     assert "in the AWS credentials file" in credentials_of(bucket_settings).text
 
 
@@ -365,8 +365,8 @@ def test_temporary_credentials_are_measured_by_the_links(
 
 
 def test_a_store_that_could_run_is_well_and_nothing_is_made(settings: Settings) -> None:
-    assert own_store.endpoint_of(settings) is None
-    found = list(own_store.findings(settings, None))
+    assert embedded_store.endpoint_of(settings) is None
+    found = list(embedded_store.findings(settings, None))
     assert verdicts(found) == [("store", "ok"), ("store-address", "warning")]
     assert "store_host" in found[1].fix
     assert list(settings.base_dir.iterdir()) == []
@@ -374,13 +374,13 @@ def test_a_store_that_could_run_is_well_and_nothing_is_made(settings: Settings) 
 
 def test_a_port_that_is_taken_is_78(settings: Settings) -> None:
     with socket.create_server(("127.0.0.1", settings.store_port)):
-        finding = next(own_store.findings(settings, None))
+        finding = next(embedded_store.findings(settings, None))
     assert (finding.verdict, finding.exit_code) == ("failed", 78)
     assert "store_port" in finding.fix
 
 
 def test_an_address_on_the_network_is_well(store_settings: SettingsMaker, tmp_path: Path) -> None:
-    (finding,) = of("store-address", own_store.findings(store_settings(tmp_path, store_host="192.0.2.7"), None))
+    (finding,) = of("store-address", embedded_store.findings(store_settings(tmp_path, store_host="192.0.2.7"), None))
     assert finding.verdict == "ok"
     assert "http://192.0.2.7:" in finding.text
 
@@ -392,13 +392,13 @@ def test_a_rule_that_udev_heeds_is_well(settings: Settings, tmp_path: Path) -> N
     rule = tmp_path / "etc/udev/rules.d/90-ghostroll.rules"
     rule.parent.mkdir(parents=True)
     rule.write_text("# a rule\n")
-    assert next(system.rule(settings, tmp_path)).verdict == "failed"  # udev does not run
+    assert next(system.udev_rule(settings, tmp_path)).verdict == "failed"  # udev does not run
     (tmp_path / "run/udev").mkdir(parents=True)
     (tmp_path / "run/udev/control").touch()
-    assert next(system.rule(settings, tmp_path)).verdict == "ok"
+    assert next(system.udev_rule(settings, tmp_path)).verdict == "ok"
     rule.unlink()
     rule.symlink_to("/dev/null")
-    masked = next(system.rule(settings, tmp_path))
+    masked = next(system.udev_rule(settings, tmp_path))
     assert masked.verdict == "failed"
     assert str(rule) in masked.fix
 
@@ -406,8 +406,8 @@ def test_a_rule_that_udev_heeds_is_well(settings: Settings, tmp_path: Path) -> N
 def test_no_rule_is_well_only_where_cards_are_looked_for(
     settings: Settings, store_settings: SettingsMaker, tmp_path: Path
 ) -> None:
-    assert next(system.rule(settings, tmp_path)).verdict == "ok"
-    finding = next(system.rule(store_settings(tmp_path, mount_roots=""), tmp_path))
+    assert next(system.udev_rule(settings, tmp_path)).verdict == "ok"
+    finding = next(system.udev_rule(store_settings(tmp_path, mount_roots=""), tmp_path))
     assert (finding.verdict, finding.exit_code) == ("failed", 3)
 
 
@@ -461,7 +461,7 @@ def test_a_link_socket_without_its_port_says_what_is_missing_and_what_to_do(sett
     install(programs, "systemctl", unit("ghostroll-link.socket", "failed", sub="failed"))
     (finding,) = system.units(settings)
     assert (finding.verdict, finding.exit_code) == ("failed", 3)
-    assert "another program has its port" in finding.text
+    assert "another program uses its port" in finding.text
     assert "ss -ltnp" in finding.fix
     assert list(system.units(replace(settings, short_links=False))) == []
 
@@ -664,7 +664,7 @@ def test_a_card_of_our_label_is_taken(settings: Settings, card: "CardBuilder", t
 def test_a_card_that_is_not_mounted_is_known_by_its_filesystem(
     settings: Settings, properties: dict[str, str], verdict: str | None
 ) -> None:
-    finding = cards.of_device(settings, {"DEVNAME": "/dev/sda1", **properties})
+    finding = cards.device_finding(settings, {"DEVNAME": "/dev/sda1", **properties})
     assert (finding.verdict if finding else None) == verdict
 
 
@@ -687,7 +687,7 @@ def buggy() -> Iterator[Finding]:
 
 
 def test_a_check_with_a_bug_does_not_end_the_others() -> None:
-    found = list(gone_through([Check("buggy", buggy), Check("numbers", numbers)], threading.Event()))
+    found = list(run_checks([Check("buggy", buggy), Check("numbers", numbers)], threading.Event()))
     assert verdicts(found) == [("before", "ok"), ("buggy", "failed"), ("one", "ok"), ("two", "warning")]
     assert found[1].exit_code == 3
 
@@ -700,7 +700,7 @@ def test_a_check_that_hangs_is_given_up_and_does_not_end_the_others() -> None:
         gate.wait(60)
 
     checks = [Check("hangs", hangs, 75, "wait"), Check("numbers", numbers)]
-    found = list(gone_through(checks, threading.Event(), limit_seconds=0.3))
+    found = list(run_checks(checks, threading.Event(), limit_seconds=0.3))
     gate.set()
     assert verdicts(found) == [("began", "ok"), ("hangs", "failed"), ("one", "ok"), ("two", "warning")]
     assert (found[1].exit_code, found[1].fix) == (75, "wait")
@@ -719,7 +719,7 @@ def test_a_check_that_is_called_off_clears_away_what_it_made() -> None:
         finally:
             done.append("cleared away")
 
-    running = gone_through([Check("tidy", tidy)], stop)
+    running = run_checks([Check("tidy", tidy)], stop)
     assert next(running).name == "made"
     stop.set()
     with pytest.raises(Interrupted):

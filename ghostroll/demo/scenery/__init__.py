@@ -1,7 +1,7 @@
-"""Pictures drawn by rule, that look like an evening's photographs: for the demo's sample card, and for measuring.
+"""Draw pictures that look like an evening's photographs, for the sample card and for benchmarks.
 
-A scene is a light and the things painted in it, from far to near. Smooth things are drawn small and enlarged,
-edges at full size; everything follows from a seed.
+A scene is a light and a list of painters, from far to near. Smooth surfaces are drawn small and enlarged, edges at full
+size. The same seed gives the same picture.
 """
 
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Painter = Callable[[Image.Image, Light, Random], None]
 
 
 class Shape(Enum):
-    """The shape of a picture, as factors of the width and height of a landscape."""
+    """The shape of a picture."""
 
     WIDE = "wide"
     TALL = "tall"
@@ -28,26 +28,27 @@ class Shape(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One picture of the evening."""
+    """The light, shape and painters of a picture."""
 
     light: Light
     shape: Shape
-    things: tuple[Painter, ...]
+    painters: tuple[Painter, ...]
 
 
-def photo_like(seed: int, size: Size, *, grain: int = 5) -> Image.Image:
-    """Draw the picture of a number, upright; `size` is a landscape's, `grain` the noise in levels of 255."""
+def draw_picture(seed: int, size: Size, *, grain: int = 5) -> Image.Image:
+    """Draw the picture of a seed; `size` is that of a landscape picture in px, `grain` the noise in levels of 255."""
     scene = SCENES[seed % len(SCENES)]
-    chance = Random(seed)  # noqa: S311 - the same pictures each time are the point
+    rng = Random(seed)  # noqa: S311 - reproducible, not secret
     image = Image.new("RGB", _shaped(size, scene.shape), scene.light.near)
-    for paint in scene.things:
-        paint(image, scene.light, chance)
-    noise = Image.frombytes("L", image.size, chance.randbytes(image.width * image.height))
+    for paint in scene.painters:
+        paint(image, scene.light, rng)
+    noise = Image.frombytes("L", image.size, rng.randbytes(image.width * image.height))
     noise = noise.point([128 + round((level / 127.5 - 1) * grain) for level in range(256)])
     return ImageChops.add(image, Image.merge("RGB", (noise, noise, noise)), 1, -128)
 
 
 def _shaped(size: Size, shape: Shape) -> Size:
+    """Return (width, height) in px of a picture, given that of a landscape picture."""
     width, height = size
     return {
         Shape.WIDE: (width, height),

@@ -1,4 +1,4 @@
-"""What all painting shares: colours, lights, noise, outlines."""
+"""Drawing functions that the painters share: colours, lights, noise, outlines."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,13 +13,13 @@ Point = tuple[float, float]
 SHORE = 0.64  # where water begins, of the height
 SILHOUETTE = "#0b0a10"
 BULB_COLOURS = ("#ffb347", "#ff8c42", "#ffd28a", "#ff5e5b", "#f277a0", "#5fd3ee", "#fff1c9")
-# What Image.radial_gradient holds halfway along an edge: 128 * sqrt(2).
+# The value of Image.radial_gradient in the middle of an edge: 128 * sqrt(2).
 _RIM = 181
 
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """The colours of an hour: the sky from top to horizon, hills far and near, what shines."""
+    """The colours of a scene: the sky from top to horizon, far and near hills, the light source."""
 
     sky: tuple[str, ...]
     far: str
@@ -28,7 +28,7 @@ class Light:
 
 
 def gradient(size: Size, colours: Sequence[str]) -> Image.Image:
-    """Return colours flowing from top to bottom."""
+    """Return a vertical gradient of colours."""
     column = Image.new("RGB", (1, len(colours)))
     for y, colour in enumerate(colours):
         column.putpixel((0, y), ImageColor.getrgb(colour))
@@ -36,18 +36,18 @@ def gradient(size: Size, colours: Sequence[str]) -> Image.Image:
 
 
 def mixed(one: str, other: str, share: float) -> str:
-    """Return the colour that goes from `one` to `other` by `share`."""
+    """Return the mix of two colours with the fraction `share` of `other`."""
     pairs = zip(ImageColor.getrgb(one), ImageColor.getrgb(other), strict=True)
     return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in pairs)
 
 
 def dimmed(colour: str, share: float) -> str:
-    """Return a colour at a share of its brightness."""
+    """Return a colour with its brightness reduced to the fraction `share`."""
     return mixed("#000000", colour, share)
 
 
 def glow(image: Image.Image, centre: Point, radius: float, colour: str, falloff: float = 2.0) -> None:
-    """Add a round light that fades towards `radius`: the smaller `falloff`, the more it is a disc."""
+    """Add a round light that fades towards `radius`; a small `falloff` makes it a disc."""
     edge = max(2, round(2 * radius))
     left, top = round(centre[0] - radius), round(centre[1] - radius)
     fade = [round(255 * max(0.0, 1 - level / _RIM) ** falloff) for level in range(256)]
@@ -58,38 +58,38 @@ def glow(image: Image.Image, centre: Point, radius: float, colour: str, falloff:
         image.paste(ImageChops.screen(image.crop(box), ImageOps.colorize(inside, "black", colour)), box)
 
 
-def blotches(chance: Random, grid: Size, size: Size) -> Image.Image:
-    """Return smooth noise of as many blotches as `grid` says."""
+def blotches(rng: Random, grid: Size, size: Size) -> Image.Image:
+    """Return smooth noise, interpolated from `grid` random values."""
     columns, rows = max(2, grid[0]), max(2, grid[1])
-    noise = Image.frombytes("L", (columns, rows), chance.randbytes(columns * rows))
+    noise = Image.frombytes("L", (columns, rows), rng.randbytes(columns * rows))
     return noise.resize(size, Image.Resampling.BICUBIC)
 
 
-def ridge_line(chance: Random, width: int, base: float, swing: float) -> list[Point]:
-    """Return the outline of a chain of hills by midpoint displacement."""
-    heights = [chance.uniform(-swing, swing) for _ in range(4)]
+def ridge_line(rng: Random, width: int, base: float, swing: float) -> list[Point]:
+    """Return the outline of hills by midpoint displacement."""
+    heights = [rng.uniform(-swing, swing) for _ in range(4)]
     while len(heights) < width / 6:
         swing *= 0.53
-        between = [(a + b) / 2 + chance.uniform(-swing, swing) for a, b in pairwise(heights)]
+        between = [(a + b) / 2 + rng.uniform(-swing, swing) for a, b in pairwise(heights)]
         heights = [height for pair in zip(heights, [*between, 0.0], strict=True) for height in pair][:-1]
     return [(width * index / (len(heights) - 1), base - height) for index, height in enumerate(heights)]
 
 
-def draw_fir(pen: ImageDraw.ImageDraw, foot: Point, height: float, chance: Random) -> None:
-    """Draw a fir into a mask."""
+def draw_fir(pen: ImageDraw.ImageDraw, foot: Point, height: float, rng: Random) -> None:
+    """Draw a fir tree into a mask."""
     x, y = foot
     tiers = 9
     left: list[Point] = []
     right: list[Point] = []
     for side, points in ((-1, left), (1, right)):
         for tier in range(1, tiers + 1):
-            reach, level = side * height * 0.2 * tier / tiers * chance.uniform(0.75, 1.15), height * (1 - tier / tiers)
+            reach, level = side * height * 0.2 * tier / tiers * rng.uniform(0.75, 1.15), height * (1 - tier / tiers)
             points += [(x + reach, y - level + height * 0.02), (x + reach * 0.45, y - level - height * 0.005)]
     pen.polygon([(x, y - height), *right, *reversed(left)], fill=255)
 
 
 def draw_person(pen: ImageDraw.ImageDraw, foot: Point, height: float, *, dress: bool) -> None:
-    """Draw someone from behind."""
+    """Draw the silhouette of a person from behind."""
     x, y = foot
 
     def shape(*half: Point) -> None:

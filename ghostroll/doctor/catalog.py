@@ -1,4 +1,4 @@
-"""The catalog, looked at without changing a byte of it, and the sessions it should know."""
+"""Check the catalog, without changing a byte of it, and the sessions that it should know."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -12,15 +12,15 @@ from ghostroll.base.text import counted
 from ghostroll.catalog import Catalog, CatalogDamaged
 from ghostroll.catalog.models import SessionRow
 from ghostroll.catalog.schema import MIGRATIONS, migrate
-from ghostroll.doctor.findings import EX_CONFIGURATION, EX_DISK, Finding, failed, of_error, ok, warning
+from ghostroll.doctor.findings import EX_CONFIGURATION, EX_DISK, Finding, error_finding, failed, ok, warning
 from ghostroll.recovery.unknown_sessions import unknown_sessions
 
-_BUSY_SECONDS = 10.0
+_BUSY_TIMEOUT_SECONDS = 10.0
 _REBUILD = "`ghostroll catalog rebuild` imports them. The photos themselves are on the disk."
 
 
 def findings(settings: Settings) -> Iterator[Finding]:
-    """Find out whether the catalog is whole, and whether disk and catalog know the same sessions."""
+    """Check that the catalog is intact, and that it knows the sessions on the disk."""
     path = settings.db_path
     if not path.exists():
         yield from _without_catalog(settings)
@@ -36,7 +36,7 @@ def findings(settings: Settings) -> Iterator[Finding]:
 
 
 def latest_page_key(settings: Settings, store: str) -> str | None:
-    """Return the key of the page that was shared last, if it went to the store of this identity."""
+    """Return the key of the latest shared gallery if it was uploaded to the store with this identity."""
     if not settings.db_path.exists():
         return None
     try:
@@ -45,22 +45,22 @@ def latest_page_key(settings: Settings, store: str) -> str | None:
             row = catalog.latest_share()
             key = session_of(settings, row.session_id).page_key if row else ""
             return key if (catalog.upload(key) or ("", ""))[1] == store else None
-    except (GhostrollError, sqlite3.DatabaseError):  # it is told where the catalog itself is looked at
+    except (GhostrollError, sqlite3.DatabaseError):  # reported by the check of the catalog
         return None
 
 
 def latest_link(settings: Settings) -> SessionRow | None:
-    """Return the session that was shared last, its link valid or not."""
+    """Return the session whose link expires last, whether it is still valid or not; None without one."""
     if not settings.db_path.exists():
         return None
     try:
         with _read_only(settings.db_path) as db:
-            return max((row for row in Catalog(db).sessions() if row.url), key=_end, default=None)
-    except (GhostrollError, sqlite3.DatabaseError):  # the same
+            return max((row for row in Catalog(db).sessions() if row.url), key=_expiry, default=None)
+    except (GhostrollError, sqlite3.DatabaseError):  # reported by the check of the catalog
         return None
 
 
-def _end(row: SessionRow) -> str:
+def _expiry(row: SessionRow) -> str:
     return row.expires_utc or ""
 
 
@@ -74,7 +74,7 @@ def _without_catalog(settings: Settings) -> Iterator[Finding]:
         text = f"The catalog {settings.db_path} is missing, and there are {counted(found, 'session')} on the disk."
         yield warning("catalog", text, _REBUILD)
     else:
-        yield ok("catalog", f"There is no catalog yet: the first card makes {settings.db_path}.")
+        yield ok("catalog", f"There is no catalog yet: the first card creates {settings.db_path}.")
 
 
 def _with_catalog(settings: Settings, db: sqlite3.Connection) -> Iterator[Finding]:
@@ -83,15 +83,15 @@ def _with_catalog(settings: Settings, db: sqlite3.Connection) -> Iterator[Findin
         text = f"The catalog {settings.db_path} was written by a newer GhostRoll than this one."
         yield failed("catalog", text, "Install that version or a newer one.", EX_CONFIGURATION)
         return
-    if not _is_whole(settings.db_path):
+    if not _is_intact(settings.db_path):
         raise CatalogDamaged("")
     if version < len(MIGRATIONS):
-        yield ok("catalog", "The catalog is whole; it is an older version's, and the next run brings it up to date.")
+        yield ok("catalog", "The catalog is intact. An older version wrote it, and the next run upgrades it.")
         return
     catalog = Catalog(db)
     catalog.check()
     known = catalog.sessions()
-    yield ok("catalog", f"The catalog is whole: {counted(len(known), 'session')}.")
+    yield ok("catalog", f"The catalog is intact: {counted(len(known), 'session')}.")
     yield _unfinished(len(catalog.unfinished_sessions()))
     yield from _unknown(settings, catalog)
 
@@ -99,7 +99,7 @@ def _with_catalog(settings: Settings, db: sqlite3.Connection) -> Iterator[Findin
 def _unfinished(number: int) -> Finding:
     if not number:
         return ok("sessions", "Every session is shared.")
-    fix = "`ghostroll resume` shares what waits; `ghostroll watch` does so by itself."
+    fix = "`ghostroll resume` shares them; `ghostroll watch` does so by itself."
     return warning("sessions", f"{counted(number, 'session')} not shared yet.", fix)
 
 
@@ -109,14 +109,14 @@ def _unknown(settings: Settings, catalog: Catalog) -> Iterator[Finding]:
     try:
         number = len(unknown_sessions(settings, catalog))
     except GhostrollError as error:
-        yield of_error("sessions", error)
+        yield error_finding("sessions", error)
         return
     if number:
         yield warning("sessions", f"The catalog does not know {counted(number, 'session')} on the disk.", _REBUILD)
 
 
-def _is_whole(path: Path) -> bool:
-    """Read the file through. A run that began meanwhile may have changed it under our eyes: then once more."""
+def _is_intact(path: Path) -> bool:
+    """Check the whole file; once more if a run started to use it meanwhile and may have changed it."""
     was_in_use = _is_in_use(path)
     while True:
         with _read_only(path) as db:
@@ -133,14 +133,14 @@ def _is_whole(path: Path) -> bool:
 
 @contextmanager
 def _read_only(path: Path) -> Iterator[sqlite3.Connection]:
-    """Open the file so that nothing is made, changed or left beside it.
+    """Open the database without creating or changing any file.
 
-    Even reading makes SQLite leave a -wal and a -shm where there are none; `immutable` keeps it from that
-    (sqlite.org/uri.html), and suits a file that no program has open.
+    Even a reader creates -wal and -shm files if there are none. `immutable` prevents that (sqlite.org/uri.html); it is
+    safe while no other program has the file open.
     """
     mode = "mode=ro" if _is_in_use(path) else "mode=ro&immutable=1"
     with closing(
-        sqlite3.connect(f"{path.as_uri()}?{mode}", timeout=_BUSY_SECONDS, isolation_level=None, uri=True)
+        sqlite3.connect(f"{path.as_uri()}?{mode}", timeout=_BUSY_TIMEOUT_SECONDS, isolation_level=None, uri=True)
     ) as db:
         try:
             yield db
