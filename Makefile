@@ -9,7 +9,7 @@ ARCH ?= arm64
 TEST_WORKERS ?= $(shell expr $$(nproc) + 1)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bundle test faults check bench format clean
+.PHONY: help setup demo bundle release test faults check bench format clean
 
 help: ## print the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -68,5 +68,12 @@ bench: setup ## measure the whole job beside a naive pipeline and the floor
 bundle: setup ## write dist/ghostroll-<version>-<arch>.tar.gz, which installs the appliance (ARCH=amd64, ARCH=arm64)
 	deploy/bundle.sh $(ARCH)
 
+release: setup ## commit, tag and bundle a version (VERSION=x.y.z); it pushes nothing
+	deploy/release.sh $(VERSION)
+
+.PHONY: coverage
+coverage: setup system-packages ## run the tests and report which lines they reach, in the terminal and in htmlcov/
+	$(BIN)/pytest -n $(TEST_WORKERS) --dist worksteal --cov --cov-report term:skip-covered --cov-report html
+
 clean: ## remove what was built
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage htmlcov

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session", autouse=True)
 def signals_are_heard() -> Iterator[None]:
     """Have programs that tests start heed signals, though nohup(1) or a shell in the background has us ignore them."""
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+    handlers: dict[signal.Signals, Any] = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
     for number, handler in before.items():

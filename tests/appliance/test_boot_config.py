@@ -11,6 +11,7 @@ from ghostroll.appliance import boot_config
 from ghostroll.base.config import Effective, Settings
 from ghostroll.commands import watch
 from ghostroll.doctor import configuration
+from ghostroll.service.watch import Watch
 from ghostroll.status.run_records import RunRecords
 
 
@@ -53,7 +54,7 @@ def test_it_is_on_the_status_when_the_steady_loop_starts(
     def until_stopped(_: object) -> None:
         seen.update(json.loads(settings.status_path.read_text()))
 
-    monkeypatch.setattr(watch.Watch, "until_stopped", until_stopped)
+    monkeypatch.setattr(Watch, "until_stopped", until_stopped)
     watch.main(None, Effective(settings, {}, tmp_path / "ghostroll.toml"))  # type: ignore[arg-type]
     assert seen["state"] == "error"
     assert "not valid TOML" in seen["error"]["message"]

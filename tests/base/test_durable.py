@@ -209,9 +209,9 @@ def test_a_system_whose_changes_are_kept_in_memory_is_told_from_a_disk(tmp_path:
     """As of a Raspberry Pi whose "overlay file system" is switched on: all that is saved there is gone at its end."""
     if filesystem_of(tmp_path) in ("tmpfs", "ramfs", "overlayfs"):
         pytest.skip("the tests' own disk is none")
-    faults = Path(__file__).parents[2]
+    repository = Path(__file__).parents[2]
     ended = subprocess.run(
-        [sys.executable, "-c", OVERLAY, faults, tmp_path], check=False, capture_output=True, text=True
+        [sys.executable, "-c", OVERLAY, repository, tmp_path], check=False, capture_output=True, text=True
     )
     if ended.returncode == 5 or "mount" in ended.stderr:
         pytest.skip("nothing can be mounted here")

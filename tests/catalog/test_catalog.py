@@ -246,8 +246,8 @@ except GhostrollError as error:
 
 @pytest.mark.parametrize("catalog_is", ["there", "to be made"])
 def test_a_disk_without_room_for_the_catalog_is_called_full_and_not_broken(tmp_path: Path, catalog_is: str) -> None:
-    faults = Path(__file__).parents[2]
-    arguments = [sys.executable, "-c", FULL_FROM_THE_START, faults, tmp_path, catalog_is]
+    repository = str(Path(__file__).parents[2])
+    arguments = [sys.executable, "-c", FULL_FROM_THE_START, repository, str(tmp_path), catalog_is]
     ended = subprocess.run(arguments, check=False, capture_output=True, text=True)
     if ended.returncode == 5:
         pytest.skip("nothing can be mounted here")

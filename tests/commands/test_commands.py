@@ -13,6 +13,7 @@ import termios
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -308,11 +309,15 @@ def test_the_store_stays_whatever_happens_to_the_runs_beside_it(alone: Appliance
     store = alone.start("store")
     wait_until(lambda: "Ctrl-C" in alone.output(store)[0])
     document = alone.run(make_card(alone.root / "first", range(1)))
+
+    def has_saved(files: int) -> bool:
+        return alone.count("ingested_files") >= files
+
     for number, files in enumerate((1, 4, 8)):  # so many are saved when the run is killed
         card = make_card(alone.root / f"card{number}", range(10 * number + 10, 10 * number + 18), (1600, 1067))
         before = alone.count("ingested_files")
         child = alone.start("run", "--volume", str(card))
-        wait_until(lambda saved=before + files: alone.count("ingested_files") >= saved, every=0.01)
+        wait_until(partial(has_saved, before + files), every=0.01)
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()
     assert store.poll() is None

@@ -99,7 +99,7 @@ def _exposed(image: Image.Image, conditions: Conditions, chance: random.Random) 
 
 def read_by_zxing(image: Image.Image) -> str | None:
     """Return what zxing-cpp reads of a picture."""
-    found = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormat.QRCode)
+    found = zxingcpp.read_barcodes(image, formats=zxingcpp.BarcodeFormats(zxingcpp.BarcodeFormat.QRCode))
     return found[0].text if len(found) == 1 else None
 
 

@@ -76,12 +76,12 @@ def test_what_an_owner_must_see_is_shown_at_once(news: dict[str, Any]) -> None:
 
 
 def test_a_second_error_is_news_and_a_new_link_too() -> None:
-    for field_name, one, other in (
-        ("error", Problem(75, "One.", ""), Problem(75, "Other.", "")),
-        ("url", "https://store/1", "https://store/2"),
+    for one, other in (
+        (record(State.DONE, error=Problem(75, "One.", "")), record(State.DONE, error=Problem(75, "Other.", ""))),
+        (record(State.DONE, url="https://store/1"), record(State.DONE, url="https://store/2")),
     ):
-        schedule = shown_first(record(State.DONE, **{field_name: one}))
-        schedule.want(frame(1, record(State.DONE, **{field_name: other})))
+        schedule = shown_first(one)
+        schedule.want(frame(1, other))
         assert schedule.seconds_to_wait(1, TONIGHT) == 0
 
 

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -187,13 +188,17 @@ def test_a_record_that_makes_no_sense_leaves_the_picture_as_it_was_until_the_nex
     place.write(DONE)
     place.start()
     place.wait_for(place.shown)
+
+    def is_told(complaint: str) -> bool:
+        return complaint in place.told
+
     for content, complaint in (
         ("{", "cannot be read"),
         (json.dumps(READING | {"version": 7}), "another version"),
         ("[1]", "no status record"),
     ):
         place.write(content)
-        place.wait_for(lambda complaint=complaint: complaint in place.told)
+        place.wait_for(partial(is_told, complaint))
         assert place.link() == LINK
     place.write(READING)
     place.wait_for(lambda: place.link() is None)

@@ -288,8 +288,8 @@ TIMES = {"1970": 0, "1980": 315_532_800, "2038": 2**31, "2107": 4_354_819_198}
 def test_odd_times_and_names_are_kept_as_they_are(appliance: Appliance, tmp_path: Path, ledger: Ledger) -> None:
     source = make_card(tmp_path / "source", range(1), (600, 400))
     faults = []
-    for number, name in enumerate(NAMES):
-        save_photo(source / FOLDER / os.fsdecode(name), 300 + number, (60, 40))
+    for number, raw_name in enumerate(NAMES):
+        save_photo(source / FOLDER / os.fsdecode(raw_name), 300 + number, (60, 40))
     for number, (name, moment) in enumerate(TIMES.items()):
         save_photo(source / FOLDER / f"{name}.JPG", 400 + number, (60, 40))
         faults.append(Fault("time", f"{FOLDER}/{name}.JPG", value=moment))

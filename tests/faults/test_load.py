@@ -29,7 +29,7 @@ def load(appliance: Appliance, served: "Served", picture: bytes, count: int) -> 
     folder.mkdir(parents=True)
     for number in range(count):
         (folder / f"IMG_{number:04}.JPG").write_bytes(picture + f"{number}".encode())
-    command = [GHOSTROLL, "run", "--volume", str(folder.parents[1]), "--json"]
+    command: list[str | Path] = [GHOSTROLL, "run", "--volume", str(folder.parents[1]), "--json"]
     usage = measure(command, appliance.environment, log=appliance.root / "words")
     words = (appliance.root / "words").read_text()
     assert usage.exit_code == 0, words

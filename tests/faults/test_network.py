@@ -282,8 +282,8 @@ def recorded(ledger: "Ledger", ended: dict[str, str], owner_sees: str) -> None:
     for fault, wrong in ended.items():
         how = (TROUBLES | REFUSALS)[fault].how
         ledger.record(fault=fault, how=how, times=1, survived=int(not wrong), owner_sees=owner_sees)
-    wrong = list(filter(None, ended.values()))
-    assert not wrong, "\n".join(wrong)
+    complaints = list(filter(None, ended.values()))
+    assert not complaints, "\n".join(complaints)
 
 
 def test_a_road_that_is_mended_in_time_ends_in_a_link(country: Country, ledger: "Ledger") -> None:

@@ -21,8 +21,9 @@ from ghostroll.card.media import CardFile
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import RenderState
 from ghostroll.ingest.plan import PlannedFile, changed_files
-from ghostroll.status.model import Bytes, Status
+from ghostroll.status.model import Bytes
 from ghostroll.status.recorder import StatusRecord
+from ghostroll.status.run_record import RunKind, RunRecord
 
 if TYPE_CHECKING:
     from tests.support.bench import Bench
@@ -234,7 +235,7 @@ class SlowRecord(StatusRecord):
     """A record that gives others time between reading it and changing it."""
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunRecord:
         now = super().status
         time.sleep(0.001)
         return now
@@ -245,7 +246,7 @@ def test_every_file_that_is_safe_is_counted_once(bench: "Bench", tmp_path: Path)
     for n in range(60):
         bench.card.write(f"DCIM/{n:03}a.JPG", b"%d" % n)
         bench.card.write(f"DCIM/{n:03}b.JPG", b"%d" % n)
-    bench.record = SlowRecord(tmp_path / "slow" / "status.json", "run-slow", tmp_path)
+    bench.record = SlowRecord(tmp_path / "slow" / "status.json", RunKind.CARD, tmp_path)
     try:
         bench.save(verify=False)
         status = bench.record.status

@@ -110,5 +110,7 @@ class UsbPorts:
         stick.unplug()
 
     def plug_in_all(self) -> None:
-        for thing in (*self.readers, *self.sticks):
-            thing.plug_in()
+        for reader in self.readers:
+            reader.plug_in()
+        for stick in self.sticks:
+            stick.plug_in()

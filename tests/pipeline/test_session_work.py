@@ -14,10 +14,10 @@ from ghostroll.base.locks import is_busy
 from ghostroll.base.session_paths import Session
 from ghostroll.card.volume import find_volume
 from ghostroll.catalog import Catalog
+from ghostroll.derivatives.workers import RenderPool
 from ghostroll.pipeline import pipeline
 from ghostroll.pipeline.run import Run
 from ghostroll.pipeline.session_work import can_be_finished, discard, is_empty, working_on
-from ghostroll.pipeline.stages import RenderPool
 from ghostroll.recovery.orphans import catalogue_orphans
 from ghostroll.status.recorder import StatusRecord
 from ghostroll.status.run_record import RunKind

@@ -1,5 +1,6 @@
 """Short links as they are offered: a code for each share, shown only where it leads there."""
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -124,7 +125,7 @@ def test_no_two_shares_have_one_code_and_each_keeps_its_own(
 ) -> None:
     """With codes of one character nearly every session meets another's."""
     monkeypatch.setattr(registry, "LENGTH", 1)
-    monkeypatch.setattr(registry, "CODE", records.re.compile(f"[{records.ALPHABET}]"))
+    monkeypatch.setattr(registry, "CODE", re.compile(f"[{records.ALPHABET}]"))
     for number in range(20):
         share(settings, catalog, f"S{number}")
     codes = registry.publish(settings, catalog)

@@ -85,8 +85,7 @@ def test_a_small_panel_s_code_is_the_short_link_and_a_large_one_s_the_full_one(
 
 
 def test_without_a_server_the_status_has_no_short_link_and_the_log_says_why(appliance: Appliance, card: Path) -> None:
-    nobody = {"GHOSTROLL_SHORT_LINK_PORT": "9"}
-    document = appliance.run(card, **nobody)
+    document = appliance.run(card, GHOSTROLL_SHORT_LINK_PORT="9")
     assert (appliance.status["url"], appliance.status["short_url"]) == (document["url"], None)
     assert "nobody answers at http://127.0.0.1:9" in Path(document["session_dir"], "ghostroll.log").read_text()
     off = appliance.run(card, "--no-short-links")

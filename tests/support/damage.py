@@ -16,6 +16,7 @@ NAME_BYTES_MOST = 255
 
 def examples(share: float) -> settings:
     """Return settings for a test that is given this share of the profile's examples, since each takes long."""
+    assert settings.default is not None
     return settings(max_examples=max(3, int(settings.default.max_examples * share)))
 
 
