@@ -1,11 +1,11 @@
-"""Where a card is that the appliance's units mounted: in its reader, ejected, or gone."""
+"""Tell whether a card that the units mounted is in its reader, ejected or gone."""
 
 from ghostroll.appliance.helper_requests import HelperRequests
 from ghostroll.status.compose import Presence
 
 
 def presence_of(requests: HelperRequests, device: str, diskseq: str | None) -> Presence:
-    """Return where the card is that had this `diskseq` in `device`, such as sda1, when its run began."""
+    """Return the presence of the card that had `diskseq` in `device`, such as sda1, when its run began."""
     if diskseq is None or device not in requests.devices():
         return Presence.UNKNOWN
     is_same = diskseq == requests.last_seen_diskseq(device)

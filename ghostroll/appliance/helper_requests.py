@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostroll.base import durable
+from ghostroll.base.block_devices import disk_of
 from ghostroll.base.errors import UsageError
 
 SIGN_ANEW = "sign-anew"
@@ -100,8 +101,7 @@ class HelperRequests:
 
     def is_present(self, device: str) -> bool:
         """Tell whether the last card seen is still in its reader: each medium has its own `diskseq` (sysfs-block)."""
-        block = self.block_devices / _kernel_name(device)
-        disk = block.resolve().parent if (block / "partition").exists() else block
+        disk = disk_of(self.block_devices / _kernel_name(device))
         try:
             diskseq, size = ((disk / name).read_text().strip() for name in ("diskseq", "size"))
         except OSError:

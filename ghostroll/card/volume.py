@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ghostroll.base.block_devices import disk_of_number
 from ghostroll.base.errors import CardFailed, VolumeNotFound
 from ghostroll.base.log import printable
 from ghostroll.card.directories import find_directory
@@ -70,11 +71,6 @@ def find_volume(root: Path) -> Volume:
         raise VolumeNotFound(f"The volume at {printable(str(root))} is gone.") from None
 
 
-def volume_of_device(device: str) -> Volume:
-    """Return the volume of a mounted block device such as `/dev/sda1`. Raises VolumeNotFound."""
-    return find_volume(mount_point(device))
-
-
 def mount_point(device: str) -> Path:
     """Return the mount point of a block device such as `/dev/sda1`. Raises VolumeNotFound if it is not mounted."""
     number = _device_number(device)
@@ -116,20 +112,14 @@ def current_medium(volume: Volume) -> Medium:
     facts = volume.root.stat()
     if not stat.S_ISDIR(facts.st_mode):
         raise NotADirectoryError(str(volume.root))
-    os.statvfs(volume.root)  # stat may be answered from a cache when the filesystem is dead; this is not
-    disk = _disk_of(facts.st_dev)
+    os.statvfs(volume.root)  # unlike stat, not answered from a cache when the filesystem is dead
+    disk = disk_of_number(facts.st_dev)
     return Medium(facts.st_dev, facts.st_ino, diskseq_of(facts.st_dev), _read_text(disk / "size"))
 
 
 def diskseq_of(device_number: int) -> str:
-    """Return the kernel's number of the medium in a block device, which changes with each; "" where it has none."""
-    return _read_text(_disk_of(device_number) / "diskseq")
-
-
-def _disk_of(device_number: int) -> Path:
-    """Return the sysfs directory of the whole disk that a block device is, or is a partition of."""
-    block = Path(f"/sys/dev/block/{os.major(device_number)}:{os.minor(device_number)}")
-    return block.resolve().parent if (block / "partition").exists() else block
+    """Return the kernel's number of the medium in a block device; "" if it has none."""
+    return _read_text(disk_of_number(device_number) / "diskseq")
 
 
 def require_medium(volume: Volume) -> Medium:

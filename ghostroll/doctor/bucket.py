@@ -165,28 +165,26 @@ def _read_only_access(store: Store, settings: Settings, page_key: PageKey) -> It
 
 def _anonymous_get(store: Store, settings: Settings, key: str) -> Finding:
     """Request an existing object without a signature: it must be refused."""
-    name, url = "store-private", _link(store, key).partition("?")[0]
-    try:
-        store.fetch(url)
-    except CredentialsRefused:
-        return ok(name, "Without a link nobody can open it: the store is private.")
-    except GhostrollError as error:
-        return warning(name, f"It is not clear whether strangers are refused: {error}", "Run `ghostroll doctor` again.")
-    text = "THE BUCKET IS PUBLIC: anyone can open its pictures without a link."
-    return failed(name, text, _public_fix(settings), EX_CONFIGURATION)
+    url = _link(store, key).partition("?")[0]
+    refused = "Without a link nobody can open it: the store is private."
+    return _anonymous(store, settings, url, refused, "open its pictures without a link")
 
 
 def _anonymous_list(store: Store, settings: Settings) -> Finding:
     """Request the list of objects without credentials: it must be refused."""
-    name, base = "store-private", _link(store, "x").partition("?")[0].removesuffix("x")
+    url = _link(store, "x").partition("?")[0].removesuffix("x") + "?list-type=2&max-keys=1"
+    return _anonymous(store, settings, url, "Strangers cannot list what is in it.", "list what is in it")
+
+
+def _anonymous(store: Store, settings: Settings, url: str, refused: str, access: str) -> Finding:
+    name = "store-private"
     try:
-        store.fetch(f"{base}?list-type=2&max-keys=1")
+        store.fetch(url)
     except CredentialsRefused:
-        return ok(name, "Strangers cannot list what is in it.")
+        return ok(name, refused)
     except GhostrollError as error:
-        return warning(name, f"It is not clear whether strangers can list it: {error}", "Run `ghostroll doctor` again.")
-    text = "THE BUCKET IS PUBLIC: anyone can list what is in it."
-    return failed(name, text, _public_fix(settings), EX_CONFIGURATION)
+        return warning(name, f"It is not clear whether anyone can {access}: {error}", "Run `ghostroll doctor` again.")
+    return failed(name, f"THE BUCKET IS PUBLIC: anyone can {access}.", _public_fix(settings), EX_CONFIGURATION)
 
 
 def _public_fix(settings: Settings) -> str:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from ghostroll.base.block_devices import disk_of_number
 from ghostroll.base.config import Settings
 from ghostroll.card.discovery import find_volumes, is_accepted, label_matches
 from ghostroll.card.volume import label_in
@@ -65,7 +66,7 @@ def _block_devices() -> Iterator[Mapping[str, str]]:
 
         system_disks = _system_disks()
         for device in pyudev.Context().list_devices(subsystem="block"):
-            if _disk_of(device.device_number) not in system_disks:
+            if disk_of_number(device.device_number).name not in system_disks:
                 yield dict(device.properties)
     except (ImportError, OSError):
         return
@@ -75,12 +76,5 @@ def _system_disks() -> set[str]:
     disks = set()
     for mount_point in _SYSTEM_MOUNT_POINTS:
         if os.path.ismount(mount_point):
-            disks.add(_disk_of(Path(mount_point).stat().st_dev))
+            disks.add(disk_of_number(Path(mount_point).stat().st_dev).name)
     return disks
-
-
-def _disk_of(number: int) -> str:
-    """Return the name of the disk of a block device (sysfs, /sys/dev/block)."""
-    block = Path(f"/sys/dev/block/{os.major(number)}:{os.minor(number)}")
-    device = block.resolve()
-    return device.parent.name if (block / "partition").exists() else device.name

@@ -3,15 +3,11 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping
-from types import MappingProxyType
 
 _TIMEOUT_SECONDS = 8
 
 
-def command_output(
-    name: str, *arguments: str, environment: Mapping[str, str] = MappingProxyType({}), seconds: int = _TIMEOUT_SECONDS
-) -> str | None:
+def command_output(name: str, *arguments: str) -> str | None:
     """Return a program's stdout; None if it is missing, fails or exceeds the timeout."""
     program = shutil.which(name)
     if program is None:
@@ -19,10 +15,10 @@ def command_output(
     try:
         completed = subprocess.run(  # noqa: S603 - no shell
             [program, *arguments],
-            env={**os.environ, "LC_ALL": "C", **environment},
+            env={**os.environ, "LC_ALL": "C"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=seconds,
+            timeout=_TIMEOUT_SECONDS,
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired):

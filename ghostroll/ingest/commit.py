@@ -12,7 +12,7 @@ from ghostroll.base.errors import disk_error
 from ghostroll.base.log import logger, printable
 from ghostroll.base.media_kind import MediaKind
 from ghostroll.base.session_paths import Session
-from ghostroll.card.media import has_picture_signature
+from ghostroll.card.media import CardFile, has_picture_signature
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import Original, RenderState, SavedFile
 from ghostroll.ingest.copy import CopiedFile
@@ -111,15 +111,17 @@ class Committer:
                 return  # files without a row are copied again
             matches, verified = self._read_back(copied, final)
             if matches:
-                safe.append(_saved(copied, path, verified=verified))
+                file = copied.planned.file
+                original = new_original(file, path, copied.sha256, copied.planned.name, copied.head)
+                safe.append(SavedFile(original, file.path, file.mtime_ns, copied.sample_sha256, verified))
             else:
                 logger.warning("%s was not written correctly.", printable(copied.planned.file.path))
                 final.unlink()
                 self._submitted.discard(copied.sha256)
                 self._mismatched.append(copied.planned)
         duplicates = self.catalog.record_saved(self.session.session_id, self.card_id, safe)
-        for file in duplicates:
-            (self.session.originals / file.original.path).unlink()
+        for duplicate in duplicates:
+            (self.session.originals / duplicate.original.path).unlink()
         self._count(safe, len(duplicates))
         self.on_saved()
 
@@ -174,15 +176,14 @@ class Committer:
         )
 
 
-def _saved(copied: CopiedFile, path: str, *, verified: bool) -> SavedFile:
-    planned = copied.planned
-    is_picture = planned.name and (planned.file.kind is not MediaKind.OTHER or has_picture_signature(copied.head))
-    original = Original(
+def new_original(file: CardFile, path: str, sha256: str, name: str | None, head: bytes) -> Original:
+    """Return the row of a file saved at `path`; one of an unknown kind is a picture only by its first bytes, `head`."""
+    is_picture = name is not None and (file.kind is not MediaKind.OTHER or has_picture_signature(head))
+    return Original(
         path=path,
-        kind=planned.file.kind,
-        size_bytes=planned.file.size_bytes,
-        sha256=copied.sha256,
-        name=planned.name if is_picture else None,
+        kind=file.kind,
+        size_bytes=file.size_bytes,
+        sha256=sha256,
+        name=name if is_picture else None,
         render=RenderState.PENDING if is_picture else RenderState.NONE,
     )
-    return SavedFile(original, planned.file.path, planned.file.mtime_ns, copied.sample_sha256, verified)

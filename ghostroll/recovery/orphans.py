@@ -4,16 +4,17 @@ import os
 import stat
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from ghostroll.base import durable
 from ghostroll.base.log import logger, printable
-from ghostroll.base.media_kind import MediaKind
 from ghostroll.base.session_paths import Session
-from ghostroll.card.media import CardFile, has_picture_signature, is_housekeeping, kind_of
+from ghostroll.card.media import CardFile, is_housekeeping, kind_of
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.manifests import write_manifests
-from ghostroll.catalog.models import Original, RenderState, SavedFile
+from ghostroll.catalog.models import Original, SavedFile
+from ghostroll.ingest.commit import new_original
 from ghostroll.ingest.names import derivative_names, picture_sources
 from ghostroll.recovery.disk_reader import DiskReader, ReadResult
 
@@ -35,7 +36,8 @@ def catalogue_orphans(catalog: Catalog, session: Session, alive: Callable[[], No
     readings = {file.path: reader.read(session.originals / file.path) for file in found}
     saved = saved_files(found, known, readings)
     for duplicate in catalog.record_saved(session.session_id, row.card_id if row else "", saved):
-        _delete_duplicate(catalog, session, duplicate)
+        if has_other_copy(catalog, session, duplicate.original):
+            (session.originals / duplicate.original.path).unlink()
     write_manifests(catalog, session)
     for file in found:
         logger.info("Recovered %s, which was saved but not yet in the catalog.", printable(file.path))
@@ -62,14 +64,16 @@ def saved_files(
     return [_saved(file, names.get(file.path), readings[file.path]) for file in files]
 
 
-def _delete_duplicate(catalog: Catalog, session: Session, duplicate: SavedFile) -> None:
-    """Delete a duplicate only if the catalog's copy of its content is another file that exists."""
-    copy = catalog.saved_copy(duplicate.original.sha256)
-    if copy is None or copy == (session.session_id, duplicate.original.path):
-        return
+def has_other_copy(catalog: Catalog, session: Session, original: Original) -> bool:
+    """Tell whether the catalog's copy of an original's content is another file, which exists and has its size."""
+    copy = catalog.saved_copy(original.sha256)
+    if copy is None or copy == (session.session_id, original.path):
+        return False
     other = session.sibling(copy[0]).originals / copy[1]
-    if other.is_file() and other.stat().st_size == duplicate.original.size_bytes:
-        (session.originals / duplicate.original.path).unlink()
+    try:
+        return other.is_file() and other.stat().st_size == original.size_bytes
+    except OSError:
+        return False
 
 
 def _files_below(top: Path) -> list[CardFile]:
@@ -83,14 +87,7 @@ def _files_below(top: Path) -> list[CardFile]:
     return files
 
 
-def _saved(file: CardFile, name: str | None, reading: ReadResult) -> SavedFile:
-    is_picture = name is not None and (file.kind is not MediaKind.OTHER or has_picture_signature(reading.head))
-    original = Original(
-        path=file.path,
-        kind=file.kind,
-        size_bytes=reading.size_bytes,
-        sha256=reading.sha256,
-        name=name if is_picture else None,
-        render=RenderState.PENDING if is_picture else RenderState.NONE,
-    )
-    return SavedFile(original, file.path, reading.mtime_ns, reading.sample_sha256, verified=False)
+def _saved(file: CardFile, name: str | None, result: ReadResult) -> SavedFile:
+    file = replace(file, size_bytes=result.size_bytes)
+    original = new_original(file, file.path, result.sha256, name, result.head)
+    return SavedFile(original, file.path, result.mtime_ns, result.sample_sha256, verified=False)

@@ -15,7 +15,7 @@ from ghostroll.base.session_paths import Session
 from ghostroll.catalog import Catalog, manifests
 from ghostroll.catalog.models import Original, SessionRow
 from ghostroll.recovery.disk_reader import DiskReader
-from ghostroll.recovery.orphans import find_orphans
+from ghostroll.recovery.orphans import find_orphans, has_other_copy
 
 
 @dataclass
@@ -120,21 +120,11 @@ class _Verifier:
 
     def _note(self, paths: list[str], original: Original, problem: str) -> None:
         """Add a file to `paths`, or to `replaced` if another session has its content."""
-        replaced = paths is not self.result.disagreeing and self._is_whole_elsewhere(original)
+        replaced = paths is not self.result.disagreeing and has_other_copy(self.catalog, self.session, original)
         path = printable(original.path)
         (self.result.replaced if replaced else paths).append(path)
         if not replaced:
             logger.warning("%s of %s %s.", path, self.session.session_id, problem)
-
-    def _is_whole_elsewhere(self, original: Original) -> bool:
-        copy = self.catalog.saved_copy(original.sha256)
-        if copy is None or copy == (self.session.session_id, original.path):
-            return False
-        other = self.session.sibling(copy[0]).originals / copy[1]
-        try:
-            return other.stat().st_size == original.size_bytes
-        except OSError:
-            return False
 
 
 def summary_lines(result: VerifyResult) -> Iterator[str]:

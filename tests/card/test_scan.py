@@ -15,7 +15,7 @@ from ghostroll.base.log import printable
 from ghostroll.card import volume as card_module
 from ghostroll.card.directories import find_directory
 from ghostroll.card.scan import scan
-from ghostroll.card.volume import current_medium, find_volume, volume_of_device
+from ghostroll.card.volume import current_medium, find_volume, mount_point
 
 if TYPE_CHECKING:
     from tests.support.bench import CardBuilder
@@ -114,7 +114,7 @@ def test_an_error_shows_an_awkward_place_in_safe_letters(tmp_path: Path) -> None
 @pytest.mark.parametrize("device", ["/dev/no-such-device", "/dev/null"])
 def test_a_device_that_is_not_there_or_not_mounted_has_no_volume(device: str) -> None:
     with pytest.raises(VolumeNotFound):
-        volume_of_device(device)
+        find_volume(mount_point(device))
 
 
 @pytest.mark.parametrize(
