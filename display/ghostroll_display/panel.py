@@ -45,7 +45,7 @@ class PngPanel:
             if content == self._written and self._path.exists():
                 return
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            durable.write_lightly(self._path, content)
+            durable.write_unflushed(self._path, content)
         except OSError as error:
             raise PictureFailed(f"The picture {self._path} cannot be written: {error.strerror}.") from error
         self._written = content

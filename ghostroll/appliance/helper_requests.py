@@ -41,7 +41,7 @@ class HelperRequests:
         if self.is_available and self.mounted_diskseq(device) == diskseq:
             # Atomic: the helper reads the file as soon as it exists, and must not unmount the next card.
             request = self._requests / f"release-{_kernel_name(device)}"
-            durable.write_lightly(request, diskseq, by_way_of=self.run_directory)
+            durable.write_unflushed(request, diskseq, temporary_dir=self.run_directory)
 
     def eject(self, device: str | None = None) -> Path:
         """Request that one card, or all, is released as soon as its current file is saved.

@@ -19,5 +19,5 @@ def run_in_thread(work: Callable[[], T], name: str) -> "Future[T]":
         except BaseException as error:  # noqa: BLE001 - raised again by `Future.result`
             done.set_exception(error)
 
-    log.thread(run, name).start()
+    log.new_thread(run, name).start()
     return done

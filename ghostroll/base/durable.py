@@ -32,17 +32,17 @@ def write_atomically(path: Path, content: bytes | str, *, mode: int = 0o644) -> 
     flush_directory(path.parent)
 
 
-def write_lightly(path: Path, content: bytes | str, *, by_way_of: Path | None = None, mode: int = 0o644) -> None:
+def write_unflushed(path: Path, content: bytes | str, *, temporary_dir: Path | None = None, mode: int = 0o644) -> None:
     """Replace `path` atomically without a flush, for content that a power cut may lose.
 
-    `by_way_of` is the directory of the temporary file, on the same filesystem; by default the parent of `path`.
+    `temporary_dir` is where the temporary file is created, on the same filesystem; by default the parent of `path`.
     """
-    _replace(path, content, mode, by_way_of or path.parent, flush=False)
+    _replace(path, content, mode, temporary_dir or path.parent, flush=False)
 
 
-def _replace(path: Path, content: bytes | str, mode: int, by_way_of: Path, *, flush: bool) -> None:
+def _replace(path: Path, content: bytes | str, mode: int, temporary_dir: Path, *, flush: bool) -> None:
     data = content.encode() if isinstance(content, str) else content
-    temporary = by_way_of / f".{secrets.token_hex(8)}.tmp"
+    temporary = temporary_dir / f".{secrets.token_hex(8)}.tmp"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
@@ -56,13 +56,13 @@ def _replace(path: Path, content: bytes | str, mode: int, by_way_of: Path, *, fl
         raise
 
 
-def put_in_place(temporary: Path, final: Path) -> None:
+def rename_unflushed(temporary: Path, final: Path) -> None:
     """Rename a finished file to its final name without a flush; the caller flushes many files at once."""
     final.parent.mkdir(parents=True, exist_ok=True)
     temporary.replace(final)
 
 
-def move_into_place(moves: Iterable[tuple[Path, Path]]) -> None:
+def flush_and_rename(moves: Iterable[tuple[Path, Path]]) -> None:
     """Flush files, rename each to its final name, flush the directories.
 
     `moves` are pairs `(temporary, final)` on one filesystem. If this raises OSError, each file is complete under its
@@ -100,7 +100,7 @@ def make_directory(path: Path) -> None:
         _flush(directory.parent)
 
 
-def flush_so_far(file: IO[bytes]) -> None:
+def flush_file(file: IO[bytes]) -> None:
     """Flush an open file to the disk."""
     file.flush()
     os.fsync(file.fileno())

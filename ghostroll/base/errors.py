@@ -149,7 +149,7 @@ def disk_error(error: OSError) -> DiskFailed:
 
 
 @contextmanager
-def on_disk() -> Iterator[None]:
+def translate_disk_errors() -> Iterator[None]:
     """Raise OSError of the base directory's disk as DiskFailed."""
     try:
         yield

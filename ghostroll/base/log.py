@@ -64,7 +64,7 @@ def _terminal_formatter() -> logging.Formatter:
 _session_log: ContextVar[Path | None] = ContextVar("session_log", default=None)
 
 
-def thread(work: Callable[[], None], name: str) -> Thread:
+def new_thread(work: Callable[[], None], name: str) -> Thread:
     """Return a daemon thread for `work`, not yet started, that logs to the caller's session log."""
     return Thread(target=copy_context().run, args=(work,), name=name, daemon=True)
 
@@ -99,8 +99,8 @@ class _SessionLog(logging.FileHandler):
 
 
 @contextmanager
-def also_to(path: Path) -> Iterator[None]:
-    """Also log to the file `path`, from this thread and from those that it creates by `thread`."""
+def log_to_file(path: Path) -> Iterator[None]:
+    """Also log to the file `path`, from this thread and from those that it creates by `new_thread`."""
     token = _session_log.set(path)
     handler = _SessionLog(path)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))

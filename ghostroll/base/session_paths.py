@@ -147,7 +147,7 @@ def new_session_id(now: datetime, latest: str | None) -> str:
     return session_id
 
 
-def checked_session_id(text: str) -> str:
+def validate_session_id(text: str) -> str:
     """Return `text` if it is valid as a session id; raises UsageError if not."""
     if not _ID_PATTERN.fullmatch(text) or text in _RESERVED:
         raise UsageError(f"{text!r} cannot be a session id: use letters, digits, dots, hyphens and underscores.")

@@ -25,7 +25,7 @@ class Stop(threading.Event):
             child.set()
         return child
 
-    def let_go(self, child: "Stop") -> None:
+    def remove_child(self, child: "Stop") -> None:
         """Remove the child event of a run that has ended."""
         self._children.remove(child)
 

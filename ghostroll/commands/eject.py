@@ -5,7 +5,7 @@ import time
 
 from ghostroll.appliance.helper_requests import HelperRequests, cancel
 from ghostroll.base.config import Effective
-from ghostroll.base.errors import EX_OK, UsageError, VolumeNotFound, on_disk
+from ghostroll.base.errors import EX_OK, UsageError, VolumeNotFound, translate_disk_errors
 
 # How long `eject` waits for the release of a card, and how often it looks.
 _EJECT_SECONDS, _EJECT_POLL_SECONDS = 12.0, 0.2
@@ -22,7 +22,7 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
     asked = options.device.removeprefix("/dev/") if options.device else None
     if asked and requests.is_available and asked not in requests.devices():
         raise VolumeNotFound(f"There is no card in {options.device}.", hint="`ghostroll eject` releases every card.")
-    with on_disk():
+    with translate_disk_errors():
         request = requests.eject(asked)
     in_readers = [device for device in requests.devices() if requests.is_present(device) or requests.is_ejected(device)]
     waiting = [asked] if asked else in_readers

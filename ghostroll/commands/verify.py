@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict
 
 from ghostroll.base.config import Effective
-from ghostroll.base.errors import EX_OK, EX_SOME_FAILED, on_disk
+from ghostroll.base.errors import EX_OK, EX_SOME_FAILED, translate_disk_errors
 from ghostroll.base.session_paths import session_of
 from ghostroll.commands.prepare import chosen_sessions
 from ghostroll.commands.printing import print_lines, progress_bar
@@ -30,7 +30,7 @@ def main(options: argparse.Namespace, effective: Effective) -> int:
         require_base_dir(effective.settings, needed=bool(rows))
         sessions = [session_of(effective.settings, row.session_id) for row in rows]
         reader = DiskReader(stop, verify.bytes_to_read(catalog, sessions), "Run `ghostroll verify` again.", tell)
-        with on_disk():
+        with translate_disk_errors():
             findings = [
                 verify.verify_session(catalog, session, row, reader)
                 for session, row in zip(sessions, rows, strict=True)

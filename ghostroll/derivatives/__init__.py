@@ -158,7 +158,7 @@ def _put(content: bytes, final: Path, temporary_directory: Path) -> None:
     temporary = temporary_directory / f"{secrets.token_hex(8)}.jpg"
     try:
         temporary.write_bytes(content)
-        durable.put_in_place(temporary, final)
+        durable.rename_unflushed(temporary, final)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if isinstance(error, OSError) and error.errno in _NAME_ERRORS:

@@ -6,7 +6,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field
 
 from ghostroll.base import durable
-from ghostroll.base.errors import FileFailed, Interrupted, disk_error, on_disk
+from ghostroll.base.errors import FileFailed, Interrupted, disk_error, translate_disk_errors
 from ghostroll.base.session_paths import Session
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import Derivative, Original, RenderState, Shot
@@ -84,7 +84,7 @@ class RenderStage:
                 raise disk_error(error) from error
         if not shots:
             return
-        with on_disk():
+        with translate_disk_errors():
             self._flush(shots)
         self.catalog.record_rendered(self.session.session_id, shots)
         self.record.add(processed=len(shots))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from ghostroll.base.errors import EX_SOME_FAILED, GhostrollError, Interrupted
-from ghostroll.base.log import logger, thread
+from ghostroll.base.log import logger, new_thread
 from ghostroll.doctor.findings import Finding, error_finding, failed
 
 _LIMIT_SECONDS = 20.0
@@ -41,7 +41,7 @@ def run_checks(
 def _run_check(check: Check, stop: threading.Event, limit_seconds: float) -> Iterator[Finding]:
     found: SimpleQueue[Finding | None] = SimpleQueue()
     cancelled = threading.Event()
-    worker = thread(lambda: _work(check, found, cancelled), check.name)
+    worker = new_thread(lambda: _work(check, found, cancelled), check.name)
     worker.start()
     deadline = time.monotonic() + limit_seconds
     try:

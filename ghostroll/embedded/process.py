@@ -10,7 +10,7 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from threading import Thread
 
-from ghostroll.base.durable import write_lightly
+from ghostroll.base.durable import write_unflushed
 from ghostroll.base.errors import StoreUnreachable
 from ghostroll.base.log import logger, printable
 from ghostroll.embedded import seaweedfs
@@ -99,7 +99,7 @@ class WeedProcess:
 
 def note_port(directory: Path, s3_port: int) -> None:
     """Leave word for other processes at which loopback port the store in `directory` serves."""
-    write_lightly(directory / "serving.json", json.dumps({"s3_port": s3_port}), mode=0o600)
+    write_unflushed(directory / "serving.json", json.dumps({"s3_port": s3_port}), mode=0o600)
 
 
 def port_of(directory: Path) -> int:

@@ -45,10 +45,10 @@ def write_zip(session: Session, shots: list[Shot], alive: Callable[[], None] = l
         for shot in sorted(shots, key=lambda shot: os.fsencode(shot.share.name)):
             _add_to_zip(archive, session, shot)
             if file.tell() - flushed_bytes >= _FLUSH_BYTES:
-                durable.flush_so_far(file)
+                durable.flush_file(file)
                 flushed_bytes = file.tell()
             alive()
-    durable.move_into_place([(temporary, session.share_zip)])
+    durable.flush_and_rename([(temporary, session.share_zip)])
     return True
 
 

@@ -50,7 +50,7 @@ class Committer:
     def submit(self, copied: CopiedFile) -> None:
         """Queue a copied file; blocks while the queue is full."""
         if self._thread is None:
-            self._thread = log.thread(self._run, "commit")
+            self._thread = log.new_thread(self._run, "commit")
             self._thread.start()
         self._submitted.add(copied.sha256)
         self._queue.put(copied)
@@ -104,7 +104,7 @@ class Committer:
     def _commit(self, batch: list[CopiedFile]) -> None:
         paths = self._paths(batch)
         finals = [self.session.originals / path for path in paths]
-        durable.move_into_place(zip((copied.temporary for copied in batch), finals, strict=True))
+        durable.flush_and_rename(zip((copied.temporary for copied in batch), finals, strict=True))
         safe = []
         for copied, path, final in zip(batch, paths, finals, strict=True):
             if self.stop.is_set():

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ghostroll.base import durable
-from ghostroll.base.errors import CardFailed, FileFailed, Interrupted, on_disk
+from ghostroll.base.errors import CardFailed, FileFailed, Interrupted, translate_disk_errors
 from ghostroll.card.fingerprint import SampleHash, open_media_file
 from ghostroll.card.media import SNIFF_BYTES, CardFile
 from ghostroll.card.volume import Medium, Volume, current_medium
@@ -54,7 +54,7 @@ class CardCopier:
         self.check_medium()
         self._hasher.begin()
         try:
-            with self._open_source(file) as source, on_disk(), _create(temporary) as target:
+            with self._open_source(file) as source, translate_disk_errors(), _create(temporary) as target:
                 while chunk := self._next_chunk(source):
                     head = head or chunk[:SNIFF_BYTES]
                     left -= len(chunk)

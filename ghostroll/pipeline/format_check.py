@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from ghostroll.base import durable
-from ghostroll.base.errors import CardFailed, on_disk
+from ghostroll.base.errors import CardFailed, translate_disk_errors
 from ghostroll.base.log import printable
 from ghostroll.base.session_paths import Session, session_of
 from ghostroll.base.text import counted
@@ -44,7 +44,7 @@ def conclude_card(run: Run, volume: Volume, found: Scan, plan: Plan, session: Se
         if run.catalog.originals(session.session_id):
             write_manifests(run.catalog, session)
     if run.slot:
-        with on_disk():
+        with translate_disk_errors():
             run.slot.release()
     if ended:
         narration.card_gone(run, ended)

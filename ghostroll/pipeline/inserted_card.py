@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ghostroll.appliance.helper_requests import HelperRequests, MountedCard
-from ghostroll.base.errors import CardFailed, CardRejected, CardUnreadable, VolumeNotFound, on_disk
+from ghostroll.base.errors import CardFailed, CardRejected, CardUnreadable, VolumeNotFound, translate_disk_errors
 from ghostroll.base.log import printable
 from ghostroll.card import discovery
 from ghostroll.card import volume as card
@@ -28,7 +28,7 @@ def run_inserted(run: Run, device: str, *, session_id: str | None = None, rehash
         return run_pipeline(run, volume, session_id=session_id, rehash=rehash)
     finally:
         if slot:
-            with on_disk():
+            with translate_disk_errors():
                 slot.release()
 
 

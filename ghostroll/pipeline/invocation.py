@@ -59,7 +59,7 @@ class Invocation:
             notifier = SystemdNotifier()
             record = self.record(stack, kind, notifier)
             stop = self.stop.child()
-            stack.callback(self.stop.let_go, stop)
+            stack.callback(self.stop.remove_child, stop)
             try:
                 yield Run(
                     self.settings, self.catalog, record, self.opener, stop, self.opener.revive, alive=notifier.alive

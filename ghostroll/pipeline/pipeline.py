@@ -3,7 +3,7 @@
 `run_pipeline` does all of it for a card; `finish_session` does what is left of a session, without one.
 """
 
-from ghostroll.base.errors import on_disk
+from ghostroll.base.errors import translate_disk_errors
 from ghostroll.base.session_paths import Session
 from ghostroll.card import scan
 from ghostroll.card.volume import Volume
@@ -57,7 +57,7 @@ def finish_session(run: Run, session: Session) -> Summary:
     narration.resumed(run, session)
     with working_on(run, session), Stages(run, session) as stages:
         render_lost_again(run, session)
-        with on_disk():
+        with translate_disk_errors():
             catalogue_orphans(run.catalog, session, run.alive)
             refresh_manifests(run.catalog, session)
         stages.nothing_to_save()

@@ -18,7 +18,7 @@ from ghostroll.base.errors import (
     SessionBusy,
     StoreUnreachable,
     UsageError,
-    on_disk,
+    translate_disk_errors,
 )
 from ghostroll.base.log import logger
 from ghostroll.base.session_paths import Session, session_of
@@ -88,7 +88,7 @@ def _sign(run: Run, session: Session, row: SessionRow) -> None:
     high_water = HighWaterMark(backoff.made_progress)
     shots = _attend(run, backoff, lambda: backoff.keep_trying(lambda: _open(run, session, row, high_water)))
     if session.directory.is_dir():
-        with on_disk():
+        with translate_disk_errors():
             write_manifests(run.catalog, session, state=row.state)
     _show(run, session, shots)
 
@@ -109,7 +109,7 @@ def _open(run: Run, session: Session, row: SessionRow, high_water: HighWaterMark
     store = run.open_store()
     shots, zip_bytes = _in_store(run, session, row, store)
     high_water.step()
-    with on_disk():
+    with translate_disk_errors():
         share.open_gallery(run, session, store, shots, zip_bytes=zip_bytes, got_through=high_water.step)
     store.settle()
     return shots

@@ -12,7 +12,7 @@ from ghostroll.base.config import Settings
 from ghostroll.base.disk_space import reserve_bytes
 from ghostroll.base.errors import ConfigurationError, DiskFull, disk_error
 from ghostroll.base.locks import is_busy
-from ghostroll.base.session_paths import Session, checked_session_id, files_below, new_session_id, session_of
+from ghostroll.base.session_paths import Session, files_below, new_session_id, session_of, validate_session_id
 from ghostroll.card.scan import Scan
 from ghostroll.card.volume import Volume
 from ghostroll.catalog.models import SessionRow, SessionState
@@ -64,7 +64,7 @@ class SessionChoice:
 
 def choose_session(run: Run, volume: Volume, session_id: str | None) -> SessionChoice:
     """Return what the run may go on with; raises UsageError for an id that cannot be one."""
-    named = session_of(run.settings, checked_session_id(session_id)) if session_id is not None else None
+    named = session_of(run.settings, validate_session_id(session_id)) if session_id is not None else None
     row = run.catalog.session(named.session_id) if named else run.catalog.latest_session_of(volume.card_id)
     earlier = session_of(run.settings, row.session_id) if row else None
     if earlier and earlier.temporary.exists():

@@ -34,7 +34,7 @@ def working_on(run: Run, session: Session) -> Iterator[None]:
         raise SessionBusy(f"Another run is working on {session.session_id}.")
     try:
         _make_ready(run, session)
-        with log.also_to(session.log):
+        with log.log_to_file(session.log):
             yield
     finally:
         _clear_left_overs(session)

@@ -12,7 +12,7 @@ from ghostroll.base.errors import (
     GhostrollError,
     Interrupted,
     NotSharedYet,
-    on_disk,
+    translate_disk_errors,
 )
 from ghostroll.base.log import logger
 from ghostroll.base.session_paths import Session
@@ -42,7 +42,7 @@ def share_whole(run: Run, session: Session, stages: Stages) -> None:
 def _write_local(run: Run, session: Session) -> None:
     run.record.change(step=Step.GALLERY, message="Making the gallery.")
     shots = run.catalog.shots(session.session_id)
-    with on_disk():
+    with translate_disk_errors():
         has_zip = publish.write_zip(session, shots, run.alive)
         durable.write_atomically(session.local_page, _local_page(run, session, shots, has_zip=has_zip))
 
@@ -80,7 +80,7 @@ def share(run: Run, session: Session, stages: Stages) -> None:
         run.report_problem(NotSharedYet(str(error)))
     else:
         if not run.catalog.count_renders(session.session_id, RenderState.PENDING):
-            with on_disk():  # first, since nobody works on a session any more that is shared
+            with translate_disk_errors():  # first, since nobody works on a session any more that is shared
                 write_manifests(run.catalog, session, state=SessionState.SHARED)
             run.catalog.set_state(session.session_id, SessionState.SHARED)
 
@@ -100,7 +100,7 @@ def _publish(run: Run, session: Session, store: "Store", *, whole: bool, got_thr
 
     `got_through` is called whenever a part of it did: a zip may take minutes on a slow network.
     """
-    with on_disk():
+    with translate_disk_errors():
         _publish_in_order(run, session, store, whole=whole, got_through=got_through)
 
 

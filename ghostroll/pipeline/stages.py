@@ -20,7 +20,7 @@ from ghostroll.base.errors import (
     GhostrollError,
     Interrupted,
     StoreUnreachable,
-    on_disk,
+    translate_disk_errors,
 )
 from ghostroll.base.session_paths import Session
 from ghostroll.card.scan import Scan
@@ -156,7 +156,7 @@ class Stages:
             except BaseException as error:  # noqa: BLE001 - raised again in the main thread
                 self._fatal.append((name, error))
 
-        thread = log.thread(guarded, name)
+        thread = log.new_thread(guarded, name)
         self._threads.append(thread)
         thread.start()
 
@@ -185,7 +185,7 @@ class Stages:
             run.report_problem(error)
         finally:
             ingest.close()
-        with on_disk():
+        with translate_disk_errors():
             catalogue_orphans(run.catalog, session, run.alive)
             conclude_card(run, volume, found, plan, session)
         self._pictures_saved.set()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ghostroll.base.config import Settings
-from ghostroll.base.errors import DiskFull, on_disk
+from ghostroll.base.errors import DiskFull, translate_disk_errors
 from ghostroll.embedded.server import EmbeddedStore
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class StoreOpener:
                 "The disk is full: the gallery cannot be put into the embedded store.",
                 hint="Free some space; `ghostroll resume` goes on. The photos are saved.",
             )
-        with on_disk():
+        with translate_disk_errors():
             if self._embedded is None:
                 self._embedded = EmbeddedStore(self._settings, asked=self._asked)
             self._embedded.ensure_running()

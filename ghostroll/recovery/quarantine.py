@@ -39,7 +39,7 @@ def quarantine_catalog(path: Path) -> Path:
         if Path(f"{target}{part}").exists():
             Path(f"{path}{part}").unlink()
         else:
-            durable.put_in_place(Path(f"{path}{part}"), Path(f"{target}{part}"))
+            durable.rename_unflushed(Path(f"{path}{part}"), Path(f"{target}{part}"))
     durable.flush_directory(path.parent)
     return target
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ghostroll.base import locks
 from ghostroll.base.config import Settings
-from ghostroll.base.errors import GhostrollError, Interrupted, UsageError, on_disk
+from ghostroll.base.errors import GhostrollError, Interrupted, UsageError, translate_disk_errors
 from ghostroll.base.log import logger
 from ghostroll.base.session_paths import Session, files_below
 from ghostroll.base.text import counted
@@ -51,7 +51,7 @@ def require_no_runs(status_path: Path) -> None:
 @contextmanager
 def rebuild_status(settings: Settings, message: str) -> Iterator[None]:
     """Publish the rebuild and its outcome in the status. Raises UsageError if another rebuild is running."""
-    with on_disk():
+    with translate_disk_errors():
         record = StatusRecord(settings.status_path, RunKind.REBUILD, settings.base_dir)
     record.change(state=State.RUNNING, message=message)
     try:
@@ -68,7 +68,7 @@ def rebuild_status(settings: Settings, message: str) -> Iterator[None]:
 
 def quarantine_if_damaged(settings: Settings) -> Path | None:
     """Quarantine the catalog if it is damaged; return its new path, else None. Raises GhostrollError."""
-    with on_disk():
+    with translate_disk_errors():
         if not quarantine.is_damaged(settings.db_path):
             return None
         moved = quarantine.quarantine_catalog(settings.db_path)
@@ -82,7 +82,7 @@ def import_unknown_sessions(settings: Settings, catalog: Catalog, reader: DiskRe
     reader.total_bytes = sum(size for each in sessions for _, size in files_below(each.originals))
     for session in sessions:
         logger.info("Reading %s.", session.session_id)
-        with _session_lock(session), on_disk():
+        with _session_lock(session), translate_disk_errors():
             found = import_session(catalog, session, reader)
         if found is not None:
             yield found

@@ -7,7 +7,7 @@ from pathlib import Path
 from ghostroll.base.config import Settings
 from ghostroll.base.errors import DiskFailed, UsageError
 from ghostroll.base.log import logger
-from ghostroll.base.session_paths import Session, checked_session_id, session_of
+from ghostroll.base.session_paths import Session, session_of, validate_session_id
 from ghostroll.base.text import counted
 from ghostroll.catalog import Catalog, session_backup
 
@@ -40,7 +40,7 @@ def warn_about_unknown(settings: Settings, catalog: Catalog) -> None:
 
 def reject_unknown(settings: Settings, catalog: Catalog, session_id: str) -> None:
     """Raise UsageError for an unknown session that has files: a card's could overwrite them."""
-    session = session_of(settings, checked_session_id(session_id))
+    session = session_of(settings, validate_session_id(session_id))
     if catalog.session(session_id) is None and _has_files(session):
         raise UsageError(
             f"The catalog does not know {session_id}, which holds files.",
@@ -69,7 +69,7 @@ def _sessions_on_disk(settings: Settings) -> list[Session]:
 
 def _is_session_id(name: str) -> bool:
     try:
-        checked_session_id(name)
+        validate_session_id(name)
     except UsageError:
         return False
     return True

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ghostroll.base.config import Settings
-from ghostroll.base.errors import on_disk
+from ghostroll.base.errors import translate_disk_errors
 from ghostroll.catalog import Catalog
 from ghostroll.catalog.models import SessionRow
 from ghostroll.shortlink import registry
@@ -42,7 +42,7 @@ class LatestLink:
         share = self._share_of(status)
         if share is None:
             return
-        with on_disk():
+        with translate_disk_errors():
             short = registry.of(self.settings, self.catalog, share)
         self._tried = (share.url or "", registry.published_url(self.settings, share))
         self.record.change(url=share.url, short_url=short.url, expires_at=share.expires_utc)

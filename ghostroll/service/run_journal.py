@@ -67,7 +67,7 @@ class RunJournal:
 
     def _keep(self) -> None:
         with suppress(OSError):  # such as a full disk: it is tried again at the next call
-            durable.write_lightly(self.records.journal_file, json.dumps(self._logged))
+            durable.write_unflushed(self.records.journal_file, json.dumps(self._logged))
             self._kept = self._logged
 
 

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ghostroll.base.errors import DiskFailed, GhostrollError, on_disk
+from ghostroll.base.errors import DiskFailed, GhostrollError, translate_disk_errors
 from ghostroll.base.log import logger, printable
 from ghostroll.card import volume as card
 from ghostroll.card.discovery import find_volumes, hotplug_trigger, is_accepted
@@ -73,7 +73,7 @@ class Watch:
     def _going_on(self) -> Iterator[None]:
         """Let a disk that fails, such as a full one, end nothing: it is tried again at the next turn, and said once."""
         try:
-            with on_disk():
+            with translate_disk_errors():
                 yield
             self._trouble = ""
         except DiskFailed as error:

@@ -131,7 +131,7 @@ class RunRecords:
                 return before
         elif status["updated_at"] <= before["updated_at"]:
             status["updated_at"] = rfc3339(datetime.now(UTC), timespec="microseconds")
-        durable.write_lightly(self._path, json.dumps(status, indent=1) + "\n", by_way_of=self._directory)
+        durable.write_unflushed(self._path, json.dumps(status, indent=1) + "\n", temporary_dir=self._directory)
         return status
 
     def _facts(self, records: Mapping[str, RunRecord]) -> Facts:
@@ -158,7 +158,7 @@ class RunRecords:
             return None
 
     def _write_record(self, run_id: str, record: RunRecord) -> None:
-        durable.write_lightly(self._directory / f"{run_id}.json", to_json(record), by_way_of=self._directory)
+        durable.write_unflushed(self._directory / f"{run_id}.json", to_json(record), temporary_dir=self._directory)
 
     def _remove(self, run_id: str) -> None:
         for suffix in ("json", "lock"):

@@ -38,7 +38,7 @@ here, number = Path(sys.argv[1]), int(sys.argv[2])
 pairs = [(here / f"t{n}", here / "new" / str(n % 2) / f"f{n}") for n in range(number)]
 for temporary, _ in pairs:
     temporary.write_bytes(b"x")
-durable.move_into_place(pairs)
+durable.flush_and_rename(pairs)
 """
 
 
@@ -66,7 +66,7 @@ def resident_pages(file: Path) -> int:
         return sum(page & 1 for page in resident)
 
 
-@pytest.mark.parametrize("write", [durable.write_atomically, durable.write_lightly])
+@pytest.mark.parametrize("write", [durable.write_atomically, durable.write_unflushed])
 @pytest.mark.parametrize("content", [b"new \xff", "new ä…", b"", b"x" * 3_000_000])
 def test_content_is_replaced_whole_and_nothing_is_left_beside_it(
     tmp_path: Path, write: Callable[[Path, bytes | str], None], content: bytes | str
@@ -126,12 +126,12 @@ def test_a_link_is_replaced_and_what_it_points_to_is_not_touched(tmp_path: Path)
 
 def test_readers_see_the_old_or_the_new_content_and_nothing_else(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    durable.write_lightly(file, b"0" * 300_000)
+    durable.write_unflushed(file, b"0" * 300_000)
     done = threading.Event()
 
     def write() -> None:
         for digit in itertools.islice(itertools.cycle(b"0123456789"), 200):
-            durable.write_lightly(file, bytes([digit]) * 300_000)
+            durable.write_unflushed(file, bytes([digit]) * 300_000)
         done.set()
 
     writer = threading.Thread(target=write)
@@ -252,7 +252,7 @@ def test_files_move_to_their_final_names(tmp_path: Path, number: int) -> None:
     pairs = [(tmp_path / f"t{n}", tmp_path / "a" / str(n % 3) / f"f{n}") for n in range(number)]
     for n, (temporary, _) in enumerate(pairs):
         temporary.write_bytes(b"%d" % n)
-    durable.move_into_place(iter(pairs))
+    durable.flush_and_rename(iter(pairs))
     assert [final.read_bytes() for _, final in pairs] == [b"%d" % n for n in range(number)]
     assert not [temporary for temporary, _ in pairs if temporary.exists()]
 
@@ -264,7 +264,7 @@ def test_when_a_move_fails_each_file_is_at_one_of_its_names(tmp_path: Path, numb
         temporary.write_bytes(b"x")
     pairs[1][1].mkdir()
     with pytest.raises(OSError, match="f1"):
-        durable.move_into_place(pairs)
+        durable.flush_and_rename(pairs)
     assert all(temporary.is_file() != final.is_file() for temporary, final in pairs)
 
 
@@ -324,8 +324,8 @@ def test_a_file_where_a_directory_should_be_is_an_error(tmp_path: Path) -> None:
 def test_a_temporary_file_lies_where_its_owner_looks_for_left_overs(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with pytest.raises(FileNotFoundError, match="missing"):
-        durable.write_lightly(tmp_path / "file", b"content", by_way_of=missing)
+        durable.write_unflushed(tmp_path / "file", b"content", temporary_dir=missing)
     missing.mkdir()
-    durable.write_lightly(tmp_path / "file", b"content", by_way_of=missing)
+    durable.write_unflushed(tmp_path / "file", b"content", temporary_dir=missing)
     assert (tmp_path / "file").read_bytes() == b"content"
     assert list(missing.iterdir()) == []

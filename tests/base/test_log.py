@@ -73,10 +73,10 @@ def test_the_session_log_takes_every_line_as_long_as_it_lasts(tmp_path: Path, mo
     monkeypatch.setattr(logger, "propagate", False)  # pytest-xdist cannot send a captured surrogate
     file = tmp_path / "ghostroll.log"
     logger.info("before")
-    with log.also_to(file):
+    with log.log_to_file(file):
         logger.debug("A debug line.")
         logger.warning("A name %s.", "\udcff")
-    with log.also_to(file):
+    with log.log_to_file(file):
         logger.info("Again.")
     logger.info("after")
     lines = file.read_text().splitlines()
@@ -88,21 +88,21 @@ def test_the_session_log_takes_every_line_as_long_as_it_lasts(tmp_path: Path, mo
 
 
 def test_a_session_without_a_line_has_no_log(tmp_path: Path) -> None:
-    with log.also_to(tmp_path / "ghostroll.log"):
+    with log.log_to_file(tmp_path / "ghostroll.log"):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_a_log_that_cannot_be_opened_ends_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log.setup()
-    with log.also_to(tmp_path / "missing" / "ghostroll.log"):
+    with log.log_to_file(tmp_path / "missing" / "ghostroll.log"):
         logger.info("A line.")
     assert "missing/ghostroll.log cannot be written: No such file or directory." in capsys.readouterr().err
 
 
 def test_a_full_disk_costs_the_session_log_alone_and_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
     log.setup()
-    with log.also_to(Path("/dev/full")):
+    with log.log_to_file(Path("/dev/full")):
         for number in range(3):
             logger.info("Line %d.", number)
     lines = [line.split(" ", 1)[1] for line in capsys.readouterr().err.splitlines()]

@@ -8,7 +8,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from ghostroll.base.errors import UsageError
-from ghostroll.base.session_paths import Session, checked_session_id, new_session_id, object_name
+from ghostroll.base.session_paths import Session, new_session_id, object_name, validate_session_id
 
 SESSION = Session("shoot-2026-11-22_184100_000000", Path("/base"), "sessions/")
 
@@ -123,7 +123,7 @@ def test_an_id_says_when_the_session_began(now: datetime) -> None:
     session_id = new_session_id(now, None)
     assert re.fullmatch(r"shoot-\d{4}-\d\d-\d\d_\d{6}_\d{6}", session_id)
     assert session_id == f"shoot-{now:%Y-%m-%d_%H%M%S_%f}"
-    assert checked_session_id(session_id) == session_id
+    assert validate_session_id(session_id) == session_id
 
 
 @given(moments, moments)
@@ -146,7 +146,7 @@ def test_a_latest_id_of_the_users_own_is_no_obstacle() -> None:
 
 @pytest.mark.parametrize("session_id", ["a", "wedding-2026", "A.b_c-1", "x" * 100])
 def test_an_id_of_letters_digits_dots_hyphens_and_underscores_will_do(session_id: str) -> None:
-    assert checked_session_id(session_id) == session_id
+    assert validate_session_id(session_id) == session_id
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ def test_an_id_of_letters_digits_dots_hyphens_and_underscores_will_do(session_id
 )
 def test_what_could_leave_its_directory_is_no_id(session_id: str) -> None:
     with pytest.raises(UsageError):
-        checked_session_id(session_id)
+        validate_session_id(session_id)
 
 
 @given(st.text())
 def test_a_checked_id_is_one_part_of_a_path(session_id: str) -> None:
     try:
-        checked_session_id(session_id)
+        validate_session_id(session_id)
     except UsageError:
         return
     assert (Path("/base") / session_id).parent == Path("/base")

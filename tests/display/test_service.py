@@ -63,7 +63,7 @@ class Place:
 
     def write(self, content: dict[str, Any] | str) -> None:
         self.record.parent.mkdir(exist_ok=True)
-        durable.write_lightly(self.record, content if isinstance(content, str) else json.dumps(content))
+        durable.write_unflushed(self.record, content if isinstance(content, str) else json.dumps(content))
 
     def start(self, *arguments: str, **environment: str) -> subprocess.Popen[bytes]:
         with (self.root / "err").open("wb") as err:

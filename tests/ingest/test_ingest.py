@@ -671,13 +671,13 @@ def test_the_known_files_of_a_card_that_did_not_change_are_not_read_again(bench:
 def test_a_stop_before_the_last_file_is_safe_is_no_end(bench: "Bench", monkeypatch: pytest.MonkeyPatch) -> None:
     bench.card.write("DCIM/100/A.JPG", b"picture")
     ingest = bench.ingest()
-    in_place = durable.move_into_place
+    in_place = durable.flush_and_rename
 
     def stopped_meanwhile(moves: Iterable[tuple[Path, Path]]) -> None:
         in_place(moves)
         bench.stop.set()
 
-    monkeypatch.setattr(durable, "move_into_place", stopped_meanwhile)
+    monkeypatch.setattr(durable, "flush_and_rename", stopped_meanwhile)
     try:
         ingest.read(bench.plan().to_read)
         with pytest.raises(Interrupted):
