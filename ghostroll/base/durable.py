@@ -106,28 +106,28 @@ def flush_file(file: IO[bytes]) -> None:
     os.fsync(file.fileno())
 
 
-def sha256_of(path: Path, alive: Callable[[], None] = lambda: None) -> str:
-    """Return the SHA-256 of a file in hex; `alive` is called for each MiB."""
+def sha256_of(path: Path, heartbeat: Callable[[], None] = lambda: None) -> str:
+    """Return the SHA-256 of a file in hex; `heartbeat` is called for each MiB."""
     with path.open("rb", buffering=0) as file:
-        return _sha256(file, alive)
+        return _sha256(file, heartbeat)
 
 
-def sha256_from_disk(path: Path, alive: Callable[[], None] = lambda: None) -> tuple[str, bool]:
+def sha256_from_disk(path: Path, heartbeat: Callable[[], None] = lambda: None) -> tuple[str, bool]:
     """Return (a file's SHA-256 in hex, whether the bytes came from a disk), reading past the page cache.
 
-    `alive` is called for each MiB. The file must have been flushed: only clean pages are dropped (posix_fadvise(2)).
+    `heartbeat` is called for each MiB. Only clean pages are dropped, so the file must be flushed (posix_fadvise(2)).
     """
     with path.open("rb", buffering=0) as file:
         drop_from_cache(file.fileno())
-        sha256 = _sha256(file, alive)
+        sha256 = _sha256(file, heartbeat)
     return sha256, not is_memory_filesystem(path)
 
 
-def _sha256(file: IO[bytes], alive: Callable[[], None]) -> str:
+def _sha256(file: IO[bytes], heartbeat: Callable[[], None]) -> str:
     digest = hashlib.sha256()
     while chunk := file.read(CHUNK_BYTES):
         digest.update(chunk)
-        alive()
+        heartbeat()
     return digest.hexdigest()
 
 

@@ -36,21 +36,21 @@ class Entry:
     error: str = ""
 
 
-def list_directory(directory: Path, alive: Callable[[], None] = lambda: None) -> list[Entry]:
+def list_directory(directory: Path, heartbeat: Callable[[], None] = lambda: None) -> list[Entry]:
     """Return a directory's entries without following links or changing its access time.
 
-    `alive` is called for each entry. Raises OSError.
+    `heartbeat` is called for each entry. Raises OSError.
     """
     fd = open_without_atime(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         with os.scandir(fd) as entries:
-            return [entry for found in entries if (entry := _entry(found, alive))]
+            return [entry for found in entries if (entry := _entry(found, heartbeat))]
     finally:
         os.close(fd)
 
 
-def _entry(found: "os.DirEntry[str]", alive: Callable[[], None]) -> Entry | None:
-    alive()
+def _entry(found: "os.DirEntry[str]", heartbeat: Callable[[], None]) -> Entry | None:
+    heartbeat()
     try:
         facts = found.stat(follow_symlinks=False)
     except FileNotFoundError:  # deleted while its directory was listed

@@ -48,10 +48,10 @@ class Scan:
     unreadable: tuple[Unreadable, ...]
 
 
-def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
+def scan(volume: Volume, heartbeat: Callable[[], None] = lambda: None) -> Scan:
     """List the media files of a volume, skipping symbolic links and special files.
 
-    `alive` is called for each directory entry. Raises CardFailed if the medium was removed or changed meanwhile,
+    `heartbeat` is called for each directory entry. Raises CardFailed if the medium was removed or changed meanwhile,
     CardUnreadable if the filesystem is damaged and no file is readable.
     """
     before = volume.medium or require_medium(volume)
@@ -61,7 +61,7 @@ def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
     ignored = 0
     capacity_bytes = _capacity_bytes(volume)
     for root in roots:
-        for path, entry in _regular_files(volume.root, root, unreadable, alive):
+        for path, entry in _regular_files(volume.root, root, unreadable, heartbeat):
             if is_housekeeping(entry.name):
                 ignored += 1
             elif entry.size_bytes > capacity_bytes:
@@ -70,7 +70,7 @@ def scan(volume: Volume, alive: Callable[[], None] = lambda: None) -> Scan:
                 files.append(CardFile(path, kind_of(entry.name), entry.size_bytes, entry.mtime_ns))
     outside = [
         path
-        for path, entry in _regular_files(volume.root, volume.root, unreadable, alive, skip=frozenset(roots))
+        for path, entry in _regular_files(volume.root, volume.root, unreadable, heartbeat, skip=frozenset(roots))
         if not is_housekeeping(entry.name)
     ]
     if require_medium(volume) != before or not roots:
@@ -95,7 +95,7 @@ def _regular_files(
     top: Path,
     start: Path,
     unreadable: list[Unreadable],
-    alive: Callable[[], None],
+    heartbeat: Callable[[], None],
     skip: frozenset[Path] = frozenset(),
 ) -> Iterator[tuple[str, Entry]]:
     """Yield (path relative to `top`, entry) of every regular file below `start`."""
@@ -104,7 +104,7 @@ def _regular_files(
         directory, depth = pending.pop()
         relative = "" if directory == top else f"{directory.relative_to(top)}/"
         try:
-            entries = list_directory(directory, alive)
+            entries = list_directory(directory, heartbeat)
         except OSError as error:
             unreadable.append(Unreadable(relative.rstrip("/"), error.strerror or "cannot be listed"))
             continue

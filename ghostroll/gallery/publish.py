@@ -30,11 +30,11 @@ _ZIP_END = (2107, 12, 31, 23, 59, 58)
 _FLUSH_BYTES = 64 << 20
 
 
-def write_zip(session: Session, shots: list[Shot], alive: Callable[[], None] = lambda: None) -> bool:
+def write_zip(session: Session, shots: list[Shot], heartbeat: Callable[[], None] = lambda: None) -> bool:
     """Write all share images into `share.zip`, stored; return whether there are any. Raises OSError.
 
-    The same pictures give the same bytes, so that a repeated upload is recognised. `alive` is called for each picture;
-    what was written is flushed on the way, since at its end gigabytes would take minutes without a sign of life.
+    The same pictures give the same bytes, so that a repeated upload is recognised. `heartbeat` is called per picture.
+    The file is flushed on the way: flushing gigabytes at the end would take minutes without a heartbeat.
     """
     if not shots:
         session.share_zip.unlink(missing_ok=True)
@@ -47,7 +47,7 @@ def write_zip(session: Session, shots: list[Shot], alive: Callable[[], None] = l
             if file.tell() - flushed_bytes >= _FLUSH_BYTES:
                 durable.flush_file(file)
                 flushed_bytes = file.tell()
-            alive()
+            heartbeat()
     durable.flush_and_rename([(temporary, session.share_zip)])
     return True
 
@@ -70,13 +70,13 @@ def _zip_date(captured: str | None) -> tuple[int, int, int, int, int, int]:
 
 
 def upload_zip(
-    session: Session, catalog: Catalog, store: "Store", part_sent: Callable[[], None], alive: Callable[[], None]
+    session: Session, catalog: Catalog, store: "Store", part_sent: Callable[[], None], heartbeat: Callable[[], None]
 ) -> bool:
     """Upload `share.zip` unless the store has it as it is; return whether it was sent.
 
-    `part_sent` is called as it moves, `alive` for each MiB while it is hashed before that.
+    `part_sent` is called as it moves, `heartbeat` for each MiB while it is hashed before that.
     """
-    sha256 = durable.sha256_of(session.share_zip, alive)
+    sha256 = durable.sha256_of(session.share_zip, heartbeat)
     if catalog.upload(session.zip_key) == (sha256, store.identity):
         return False
     size_bytes = session.share_zip.stat().st_size

@@ -38,7 +38,7 @@ class Committer:
     card_id: str
     stop: threading.Event
     verify: bool
-    alive: Callable[[], None]
+    heartbeat: Callable[[], None]
     on_saved: Callable[[], None]
 
     _queue: "queue.Queue[CopiedFile | None]" = field(default_factory=lambda: queue.Queue(_BATCH_FILES), init=False)
@@ -159,7 +159,7 @@ class Committer:
         if not self.verify:
             return True, False
         try:
-            sha256, from_disk = durable.sha256_from_disk(final, self.alive)
+            sha256, from_disk = durable.sha256_from_disk(final, self.heartbeat)
         except OSError as error:
             if error.errno == errno.EIO:
                 return False, False

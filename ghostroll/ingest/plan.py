@@ -74,16 +74,18 @@ def make_plan(
     taken: Iterable[str] = (),
     rehash: bool = False,
     stop: threading.Event | None = None,
-    alive: Callable[[], None] = lambda: None,
+    heartbeat: Callable[[], None] = lambda: None,
 ) -> Plan:
     """Return the plan for a scanned card; with `rehash`, no file counts as known.
 
-    `taken` are derivative names that the session already uses. `alive` is called for each file. Raises Interrupted
+    `taken` are derivative names that the session already uses. `heartbeat` is called for each file. Raises Interrupted
     on a stop.
     """
     stop = stop or threading.Event()
     remembered = catalog.remembered(volume.card_id) if volume.is_identified and not rehash else {}
-    known = {} if rehash else dict(_known_files(volume, found.files, remembered, catalog, stop=stop, alive=alive))
+    known = (
+        {} if rehash else dict(_known_files(volume, found.files, remembered, catalog, stop=stop, heartbeat=heartbeat))
+    )
     unknown = [file for file in found.files if file.path not in known]
     names = derivative_names(picture_sources(unknown, found.files), taken)
     return Plan(
@@ -99,10 +101,10 @@ def _known_files(
     catalog: Catalog,
     *,
     stop: threading.Event,
-    alive: Callable[[], None],
+    heartbeat: Callable[[], None],
 ) -> Iterable[tuple[str, KnownFile]]:
     for file in files:
-        alive()
+        heartbeat()
         if stop.is_set():
             raise Interrupted("Interrupted before the card was read.")
         entry = remembered.get(file.path)
@@ -126,15 +128,15 @@ def plan_reread(changed: Iterable[CardFile], found: Scan, taken: Iterable[str] =
 
 
 def changed_files(
-    volume: Volume, known: Iterable[KnownFile], stop: threading.Event, alive: Callable[[], None] = lambda: None
+    volume: Volume, known: Iterable[KnownFile], stop: threading.Event, heartbeat: Callable[[], None] = lambda: None
 ) -> list[CardFile]:
     """Return the known files whose sample on the card differs from the catalog's.
 
-    `alive` is called for each file. Raises Interrupted on a stop.
+    `heartbeat` is called for each file. Raises Interrupted on a stop.
     """
     changed = []
     for each in known:
-        alive()
+        heartbeat()
         if stop.is_set():
             raise Interrupted("The check of the card was interrupted.")
         try:

@@ -45,7 +45,7 @@ class Ingest:
     stop: threading.Event
     verify: bool = True
     rehash: bool = False
-    alive: Callable[[], None] = lambda: None
+    heartbeat: Callable[[], None] = lambda: None
     is_eject_requested: Callable[[], bool] = lambda: False
     on_saved: Callable[[], None] = lambda: None
 
@@ -53,7 +53,7 @@ class Ingest:
         self._copier = CardCopier(self.volume, self.record, self.stop)
         self._committer = Committer(
             self.session, self.catalog, self.record, self.volume.card_id, self.stop,
-            self.verify, self.alive, self.on_saved,
+            self.verify, self.heartbeat, self.on_saved,
         )  # fmt: skip
 
     def read(self, files: Iterable[PlannedFile]) -> None:
@@ -135,7 +135,7 @@ class Ingest:
         if not self.verify:
             return path.is_file(), False
         try:
-            found, from_disk = durable.sha256_from_disk(path, self.alive)
+            found, from_disk = durable.sha256_from_disk(path, self.heartbeat)
         except OSError:
             return False, False
         return found == sha256, from_disk

@@ -116,7 +116,7 @@ def _proven(run: Run, volume: Volume, found: Scan) -> _Proven:
     copies = run.catalog.copies_of_card(volume.card_id)
     there = []
     for file in found.files:
-        run.alive()
+        run.heartbeat()
         copy = copies.get(file.path)
         if copy and copy.size_bytes == file.size_bytes and _is_there(run, copy.session_id, copy.path, copy.size_bytes):
             there.append(copy)

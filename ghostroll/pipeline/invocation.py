@@ -62,7 +62,13 @@ class Invocation:
             stack.callback(self.stop.remove_child, stop)
             try:
                 yield Run(
-                    self.settings, self.catalog, record, self.opener, stop, self.opener.revive, alive=notifier.alive
+                    self.settings,
+                    self.catalog,
+                    record,
+                    self.opener,
+                    stop,
+                    self.opener.revive,
+                    heartbeat=notifier.heartbeat,
                 )
             except BaseException:
                 record.change(state=State.ERROR, message="GhostRoll itself failed; the log says more.")

@@ -26,9 +26,11 @@ def run_pipeline(run: Run, volume: Volume, *, session_id: str | None = None, reh
     """
     check_places(run.settings, volume)
     choice = choose_session(run, volume, session_id)
-    found = scan.scan(volume, run.alive)
+    found = scan.scan(volume, run.heartbeat)
     narration.card_found(run, volume, found)
-    plan = make_plan(volume, found, run.catalog, taken=choice.names, rehash=rehash, stop=run.stop, alive=run.alive)
+    plan = make_plan(
+        volume, found, run.catalog, taken=choice.names, rehash=rehash, stop=run.stop, heartbeat=run.heartbeat
+    )
     plan = plan if plan.to_read else recheck_known_files(run, choice, found, plan)
     narration.planned(run, plan)
     check_room(run, plan)
@@ -58,7 +60,7 @@ def finish_session(run: Run, session: Session) -> Summary:
     with working_on(run, session), Stages(run, session) as stages:
         render_lost_again(run, session)
         with translate_disk_errors():
-            catalogue_orphans(run.catalog, session, run.alive)
+            catalogue_orphans(run.catalog, session, run.heartbeat)
             refresh_manifests(run.catalog, session)
         stages.nothing_to_save()
         stages.wait_for_renders()

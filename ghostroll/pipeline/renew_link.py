@@ -83,7 +83,7 @@ def _sign(run: Run, session: Session, row: SessionRow) -> None:
         )
     logger.info("Signing the link to %s anew.", row.session_id)
     run.record.change(state=State.RUNNING, step=Step.PUBLISH, message=_MESSAGE, url=row.url, expires_at=row.expires_utc)
-    backoff = Backoff(run.give_up_seconds, run.stop, lambda error: _tell_waiting(run, error), run.alive)
+    backoff = Backoff(run.give_up_seconds, run.stop, lambda error: _tell_waiting(run, error), run.heartbeat)
     backoff.begin()
     high_water = HighWaterMark(backoff.made_progress)
     shots = _attend(run, backoff, lambda: backoff.keep_trying(lambda: _open(run, session, row, high_water)))

@@ -63,7 +63,7 @@ class Run:
     started: float = field(default_factory=time.monotonic)
     failures: list[Failure] = field(default_factory=list)
     problems: list[GhostrollError] = field(default_factory=list)
-    alive: Callable[[], None] = lambda: None  # told of progress that no count shows
+    heartbeat: Callable[[], None] = lambda: None  # called on progress that no count shows
     slot: MountedCard | None = None  # where the card is in the appliance's reader
     link: str | None = None  # once signed and seen to work, the one link of this run
     verdict: str = ""  # once the card was read: how many of all its files are saved and verified, as a sentence

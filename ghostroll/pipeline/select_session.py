@@ -96,7 +96,7 @@ def _clear_away(session: Session) -> None:
 
 def recheck_known_files(run: Run, choice: SessionChoice, found: Scan, plan: Plan) -> Plan:
     """Compare the sample of every known file, since nothing else is to be read; return the plan that follows."""
-    changed = set(changed_files(choice.volume, plan.known, run.stop, run.alive))
+    changed = set(changed_files(choice.volume, plan.known, run.stop, run.heartbeat))
     if not changed:
         return plan
     known = tuple(each for each in plan.known if each.file not in changed)

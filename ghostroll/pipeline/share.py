@@ -43,7 +43,7 @@ def _write_local(run: Run, session: Session) -> None:
     run.record.change(step=Step.GALLERY, message="Making the gallery.")
     shots = run.catalog.shots(session.session_id)
     with translate_disk_errors():
-        has_zip = publish.write_zip(session, shots, run.alive)
+        has_zip = publish.write_zip(session, shots, run.heartbeat)
         durable.write_atomically(session.local_page, _local_page(run, session, shots, has_zip=has_zip))
 
 
@@ -108,7 +108,7 @@ def _publish_in_order(
     run: Run, session: Session, store: "Store", *, whole: bool, got_through: Callable[[], None]
 ) -> None:
     has_zip = whole and session.share_zip.exists()
-    if has_zip and publish.upload_zip(session, run.catalog, store, got_through, run.alive):
+    if has_zip and publish.upload_zip(session, run.catalog, store, got_through, run.heartbeat):
         run.record.add(uploaded=1)
     shots = run.catalog.shots(session.session_id, uploaded_to=store.identity)
     zip_bytes = session.share_zip.stat().st_size if has_zip else None

@@ -62,7 +62,7 @@ class Stages:
         self._store_problem: GhostrollError | None = None
         self._left_behind = False  # a request that does not end is not waited for
         self.store: Store | None = None
-        self.backoff = Backoff(run.give_up_seconds, run.stop, self._tell_waiting, run.alive)
+        self.backoff = Backoff(run.give_up_seconds, run.stop, self._tell_waiting, run.heartbeat)
         settings = run.settings
         recipe = Recipe(
             settings.share_max_long_edge,
@@ -165,7 +165,7 @@ class Stages:
         ingest = Ingest(
             volume, session, run.catalog, run.record, self._failed, run.stop,
             verify=run.settings.verify == "readback", rehash=rehash, on_saved=self._render.woken.set,
-            alive=run.alive, is_eject_requested=lambda: run.slot is not None and run.slot.is_eject_requested,
+            heartbeat=run.heartbeat, is_eject_requested=lambda: run.slot is not None and run.slot.is_eject_requested,
         )  # fmt: skip
         try:
             ingest.read(plan.stills())
@@ -173,7 +173,7 @@ class Stages:
             self._pictures_saved.set()
             ingest.read(plan.others())
             ingest.finish()
-            if changed := changed_files(volume, plan.known, run.stop, run.alive):
+            if changed := changed_files(volume, plan.known, run.stop, run.heartbeat):
                 run.record.add(skipped=-len(changed), new=len(changed), saved=-len(changed))
                 run.record.add_bytes(total=sum(file.size_bytes for file in changed))
                 names = (*choice.names, *(planned.name for planned in plan.to_read if planned.name))
@@ -186,7 +186,7 @@ class Stages:
         finally:
             ingest.close()
         with translate_disk_errors():
-            catalogue_orphans(run.catalog, session, run.alive)
+            catalogue_orphans(run.catalog, session, run.heartbeat)
             conclude_card(run, volume, found, plan, session)
         self._pictures_saved.set()
         self._all_saved()

@@ -19,7 +19,7 @@ from ghostroll.ingest.names import derivative_names, picture_sources
 from ghostroll.recovery.disk_reader import DiskReader, ReadResult
 
 
-def catalogue_orphans(catalog: Catalog, session: Session, alive: Callable[[], None] = lambda: None) -> None:
+def catalogue_orphans(catalog: Catalog, session: Session, heartbeat: Callable[[], None] = lambda: None) -> None:
     """Catalogue the files below `originals/` that have no row.
 
     Files are renamed after they were copied and flushed, so each is complete; but none was compared with the card, so
@@ -32,7 +32,7 @@ def catalogue_orphans(catalog: Catalog, session: Session, alive: Callable[[], No
     row = catalog.session(session.session_id)
     durable.flush_files([session.originals / file.path for file in found])
     total_bytes = sum(file.size_bytes for file in found)
-    reader = DiskReader(threading.Event(), total_bytes, on_progress=lambda _: alive())
+    reader = DiskReader(threading.Event(), total_bytes, on_progress=lambda _: heartbeat())
     readings = {file.path: reader.read(session.originals / file.path) for file in found}
     saved = saved_files(found, known, readings)
     for duplicate in catalog.record_saved(session.session_id, row.card_id if row else "", saved):

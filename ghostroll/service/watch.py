@@ -61,7 +61,7 @@ class Watch:
                     self._look(record, maintenance)
                     self._keep_status_current(record, link)
                     journal.update()
-                notifier.alive()  # what hangs here is noticed by systemd
+                notifier.heartbeat()  # what hangs here is noticed by systemd
                 wake.wait(self.poll_seconds, stop)
             deadline = time.monotonic() + _STOP_SECONDS
             for run in self._runs:

@@ -36,8 +36,8 @@ class SystemdNotifier:
             lines.append("WATCHDOG=1")
         self._notify.notify("\n".join(lines))
 
-    def alive(self) -> None:
-        """Tell of progress that no count shows, such as a part of a large file; often called, seldom told."""
+    def heartbeat(self) -> None:
+        """Reset the watchdog, at a limited rate, on progress that no count shows, such as a part of a large file."""
         now = time.monotonic()
         if self._notify is not None and now - self._told_at > _TELL_SECONDS:
             self._told_at = now

@@ -244,7 +244,7 @@ def test_each_known_file_is_a_sign_of_life_when_the_card_is_planned_and_when_it_
     bench.save()
     volume = bench.card.volume()
     signs: list[None] = []
-    plan = make_plan(volume, scan(volume), bench.catalog, alive=lambda: signs.append(None))
+    plan = make_plan(volume, scan(volume), bench.catalog, heartbeat=lambda: signs.append(None))
     assert (len(plan.known), len(signs)) == (5, 5)
     assert changed_files(volume, plan.known, bench.stop, lambda: signs.append(None)) == []
     assert len(signs) == 10

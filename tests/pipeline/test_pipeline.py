@@ -28,9 +28,9 @@ def new_run(bench: "Bench", store_settings: Callable[..., Settings]) -> Callable
     """Begin a run that gives this sign of life; the status record is the same for all."""
     settings = store_settings(bench.session.base_dir)
 
-    def begin(alive: Callable[[], None]) -> Run:
+    def begin(heartbeat: Callable[[], None]) -> Run:
         stop = threading.Event()
-        return Run(settings, bench.catalog, bench.record, no_store, stop, give_up_seconds=0.2, alive=alive)
+        return Run(settings, bench.catalog, bench.record, no_store, stop, give_up_seconds=0.2, heartbeat=heartbeat)
 
     return begin
 
@@ -43,14 +43,14 @@ def test_each_phase_that_may_last_gives_signs_of_life_file_by_file(
         save_photo(bench.card.root / f"DCIM/100/{n}.JPG", n, (60, 40))
     signs = Counter[Step]()
 
-    def alive() -> None:
+    def heartbeat() -> None:
         signs[bench.record.status.step] += 1
 
-    assert run_pipeline(new_run(alive), bench.card.volume()).state == State.WAITING
+    assert run_pipeline(new_run(heartbeat), bench.card.volume()).state == State.WAITING
     assert signs[Step.GALLERY] >= number  # the zip
     signs.clear()
     bench.record.change(step=Step.WATCH)
-    assert run_pipeline(new_run(alive), bench.card.volume()).ingested == number  # of both runs: the record is the same
+    assert run_pipeline(new_run(heartbeat), bench.card.volume()).ingested == number  # of both runs, in one record
     assert signs[Step.WATCH] >= number  # the card is listed
     assert signs[Step.SCAN] >= 2 * number  # what is known is told from what is new, then looked at closer
     assert sum(signs.values()) >= 6 * number  # looked at again before its end; may it be formatted; the zip

@@ -104,5 +104,5 @@ def test_progress_that_no_count_shows_feeds_the_watchdog_but_not_at_every_step(
     manager: Manager, notifier: SystemdNotifier
 ) -> None:
     for _ in range(50):
-        notifier.alive()
+        notifier.heartbeat()
     assert manager.heard() == [["WATCHDOG=1"]]
